@@ -1,0 +1,2 @@
+"""Coronium: posteriors from a stream of coronal spectra."""
+
