@@ -54,6 +54,8 @@ class Channel:
         BACKSCAL: area of the background region over that of the source region.
     read_variance : (E, N) float32 or None
         Variance of the detector noise in counts^2 (in values^2 for `Statistic.FLUX`).
+    line_width : float
+        Full width at half maximum of the line-spread function in Angstrom; 0 for the preset's own.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Channel:
     background: FloatArray | None = None
     background_scale: FloatArray | None = None
     read_variance: FloatArray | None = None
+    line_width: float = 0.0
 
     @property
     def wavelength(self) -> FloatArray:
