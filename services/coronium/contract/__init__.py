@@ -1,0 +1,1 @@
+"""What the messages of the stream mean: topics, limits, headers, conversion and identity."""

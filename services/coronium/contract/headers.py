@@ -1,0 +1,119 @@
+"""Headers of every record: which schema, which trace, when produced, and whether it is a replay.
+
+Header values are ASCII text, so that any Kafka tool shows them. A reader takes what is there: a record
+without headers (from a user's own producer) is of the current schema and starts a trace of its own.
+"""
+
+import math
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+SCHEMA_VERSION = 1
+
+SCHEMA_VERSION_HEADER = "coronium-schema-version"
+TRACE_ID_HEADER = "coronium-trace-id"
+PRODUCED_AT_HEADER = "coronium-produced-at"
+ORIGIN_AT_HEADER = "coronium-origin-at"
+REPLAY_ID_HEADER = "coronium-replay-id"
+
+
+class UnknownSchema(ValueError):
+    """The record was written under a schema this software does not know."""
+
+
+@dataclass(frozen=True)
+class Headers:
+    """The headers of one record.
+
+    Parameters
+    ----------
+    trace_id : str
+        32 hexadecimal digits (the form of W3C trace ids) that follow a spectrum from publication to result.
+    produced_at : float
+        When the record was produced, in seconds since 1970 UTC.
+    origin_at : float
+        When the spectrum this record descends from was published, in seconds since 1970 UTC; the age of a
+        result is measured from it.
+    replay_id : str
+        Names the replay that redrove the record; empty for ordinary records.
+    schema_version : int
+        Version of the message schema.
+    """
+
+    trace_id: str
+    produced_at: float
+    origin_at: float
+    replay_id: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+    @classmethod
+    def new(cls, replay_id: str = "") -> "Headers":
+        """Begin a trace now."""
+        now = time.time()
+        return cls(trace_id=new_trace_id(), produced_at=now, origin_at=now, replay_id=replay_id)
+
+    def following(self) -> "Headers":
+        """Return the headers of a record that is produced now because of this one."""
+        return replace(self, produced_at=time.time(), schema_version=SCHEMA_VERSION)
+
+    def encode(self) -> dict[str, bytes]:
+        """Return the record headers; a replay id only where there is one."""
+        encoded = {
+            SCHEMA_VERSION_HEADER: str(self.schema_version).encode(),
+            TRACE_ID_HEADER: self.trace_id.encode(),
+            PRODUCED_AT_HEADER: f"{self.produced_at:.6f}".encode(),
+            ORIGIN_AT_HEADER: f"{self.origin_at:.6f}".encode(),
+        }
+        if self.replay_id:
+            encoded[REPLAY_ID_HEADER] = self.replay_id.encode()
+        return encoded
+
+    @classmethod
+    def decode(cls, headers: Mapping[str, bytes], timestamp: float) -> "Headers":
+        """Read the headers of a record.
+
+        Parameters
+        ----------
+        headers : mapping of str to bytes
+            As they came; unknown ones are ignored, missing or unreadable ones are replaced by a new trace and
+            the record's own time.
+        timestamp : float
+            The record's own time in seconds since 1970 UTC.
+
+        Raises
+        ------
+        UnknownSchema
+            The record says that it is of a schema version this software does not know.
+        """
+        version = headers.get(SCHEMA_VERSION_HEADER, str(SCHEMA_VERSION).encode())
+        if version != str(SCHEMA_VERSION).encode():
+            raise UnknownSchema(
+                f"the record is of schema version {_text(version)!r}, this software knows {SCHEMA_VERSION}"
+            )
+        produced_at = _seconds(headers.get(PRODUCED_AT_HEADER), timestamp)
+        return cls(
+            trace_id=_text(headers.get(TRACE_ID_HEADER, b"")) or new_trace_id(),
+            produced_at=produced_at,
+            origin_at=_seconds(headers.get(ORIGIN_AT_HEADER), produced_at),
+            replay_id=_text(headers.get(REPLAY_ID_HEADER, b"")),
+        )
+
+
+def new_trace_id() -> str:
+    """Return a random trace id."""
+    return secrets.token_hex(16)
+
+
+def _text(value: bytes) -> str:
+    """Return a header as printable text of bounded length, whatever a stranger wrote into it."""
+    return "".join(c for c in value[:128].decode("ascii", "ignore") if c.isprintable())
+
+
+def _seconds(value: bytes | None, otherwise: float) -> float:
+    try:
+        seconds = float(value) if value is not None else otherwise
+    except ValueError:
+        return otherwise
+    return seconds if math.isfinite(seconds) else otherwise

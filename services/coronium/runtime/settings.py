@@ -1,0 +1,197 @@
+"""Settings of a service: one class each, read from flag, environment, file and default, in that order.
+
+Every field has two names in the environment: ``CORONIUM_<SERVICE>__<FIELD>`` for one service and
+``CORONIUM_<FIELD>`` for all that have it, for example ``CORONIUM_FITTING__KAFKA__BOOTSTRAP_SERVERS`` and
+``CORONIUM_KAFKA__BOOTSTRAP_SERVERS``; the first wins. Each of them may end in ``_FILE`` and then names a file
+that holds the value (mounted secrets). ``CORONIUM_SETTINGS_FILE`` names a TOML file with one table per
+service; what stands outside the tables is for all. A name that no setting has is an error, not a silent
+default.
+"""
+
+import os
+import socket
+import sys
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from coronium.contract.topics import DEFAULT_PREFIX, TopicNames
+from coronium.runtime import settings_sources
+from coronium.runtime.errors import SettingsError
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class Section(BaseModel):
+    """A group of fields within the settings of a service."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+
+class KafkaSettings(Section):
+    """How to reach the broker."""
+
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="Brokers, host:port, separated by commas.")
+    prefix: str = Field(
+        DEFAULT_PREFIX, pattern=r"^[a-zA-Z0-9._-]+$", description="First part of topic and group names."
+    )
+    session_seconds: float = Field(
+        45.0, gt=0, description="A replica that is silent for this long loses its partitions."
+    )
+    heartbeat_seconds: float = Field(3.0, gt=0, description="Time between two heartbeats.")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="Encryption and authentication of the connection."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="Mechanism where the protocol is SASL."
+    )
+    username: str = Field("", description="User where the protocol is SASL.")
+    password: SecretStr = Field(SecretStr(""), description="Password where the protocol is SASL.")
+    ca_file: str = Field("", description="Certificate authority of the brokers; empty: the system's.")
+    certificate_file: str = Field("", description="Certificate of this client.")
+    key_file: str = Field("", description="Private key of this client.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.heartbeat_seconds * 3 > self.session_seconds:
+            raise ValueError("three heartbeats must fit into session_seconds")
+        if self.security_protocol.startswith("SASL") and not self.username:
+            raise ValueError("SASL needs a username and a password")
+        return self
+
+    @property
+    def topics(self) -> TopicNames:
+        """Names of topics and groups under the prefix."""
+        return TopicNames(self.prefix)
+
+
+class GrpcSettings(Section):
+    """Where gRPC is served."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
+    port: int = Field(50051, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    certificate_file: str = Field("", description="Server certificate; empty: no encryption.")
+    key_file: str = Field("", description="Private key of the server.")
+    client_ca_file: str = Field("", description="Only clients with a certificate of this authority may call.")
+    max_deadline_seconds: float = Field(
+        3600.0, gt=0, description="A call without a deadline, or with a longer one, is refused."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("certificate_file and key_file belong together")
+        if self.client_ca_file and not self.certificate_file:
+            raise ValueError("client_ca_file needs certificate_file and key_file")
+        return self
+
+
+class MetricsSettings(Section):
+    """Where Prometheus finds the metrics."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
+    port: int = Field(9464, ge=0, le=65535, description="Port of /metrics; 0 takes a free one.")
+
+
+class LoopSettings(Section):
+    """Deadlines and limits of the stage loop."""
+
+    deadline_seconds: float = Field(
+        60.0, gt=0, description="A batch that takes longer is abandoned and its worker killed."
+    )
+    rebalance_seconds: float = Field(
+        90.0, gt=0, description="Time the group waits for a member to finish; above the deadline."
+    )
+    grace_seconds: float = Field(
+        120.0, gt=0, description="Time from SIGTERM to a hard exit; above rebalance_seconds."
+    )
+    attempts: int = Field(3, ge=1, description="Solo attempts before a record is set aside as a crash.")
+    backoff_seconds: float = Field(0.5, gt=0, description="First wait after a transient fault.")
+    backoff_max_seconds: float = Field(30.0, gt=0, description="Longest wait after a transient fault.")
+    failure_rate: float = Field(
+        0.2, gt=0, le=1, description="Share of our own failures that stops the stage; bad input never does."
+    )
+    failure_minimum: int = Field(100, ge=1, description="Fewer messages than this never stop the stage.")
+    failure_window_seconds: float = Field(300.0, gt=0, description="Time over which the share is taken.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.deadline_seconds < self.rebalance_seconds < self.grace_seconds:
+            raise ValueError("deadline_seconds < rebalance_seconds < grace_seconds must hold")
+        return self
+
+
+class WorkerSettings(Section):
+    """Limits of the worker process."""
+
+    memory_mib: int = Field(4096, ge=64, description="Resident memory above which the worker is killed.")
+    warm_seconds: float = Field(300.0, gt=0, description="Longest time to load and compile the model.")
+    threads: int = Field(0, ge=0, description="Threads of the numerical libraries; 0: their own choice.")
+
+
+def _replica() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+class ServiceSettings(BaseSettings):
+    """What every service can be told. A service adds its own fields in a subclass and sets `service`."""
+
+    model_config = SettingsConfigDict(extra="forbid", validate_default=True, env_nested_delimiter="__")
+
+    service: ClassVar[str] = ""
+
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    grpc: GrpcSettings = Field(default_factory=GrpcSettings)
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    loop: LoopSettings = Field(default_factory=LoopSettings)
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    log_level: LogLevel = Field("info", description="Least severity that is logged.")
+    replica: str = Field(
+        default_factory=_replica,
+        pattern=r"^[a-zA-Z0-9._-]+$",
+        description="Name of this process among the replicas; default: host name and process id.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read flag, environment and file, in that order."""
+        return (init_settings, *settings_sources.sources(settings_cls, cls.service))
+
+    @classmethod
+    def load(cls, **flags: Any) -> Self:
+        """Read the settings.
+
+        Parameters
+        ----------
+        **flags
+            Values from the command line; sections as dictionaries.
+
+        Raises
+        ------
+        SettingsError
+            One sentence for each fault: an unknown name, a value out of range, an unreadable file.
+        """
+        settings_sources.refuse_unknown_names(cls, cls.service)
+        try:
+            return cls(**flags)
+        except ValidationError as error:
+            raise SettingsError(settings_sources.explain(error, cls.service)) from None
+
+    @classmethod
+    def origins(cls, **flags: Any) -> list[settings_sources.Origin]:
+        """Return each field with its value and where it came from, secrets masked."""
+        return settings_sources.origins(cls, cls.load(**flags), cls.service, flags)
+
+
+def exit_on_settings_error(error: SettingsError) -> None:
+    """Print the sentence and end the process as usage error."""
+    print(f"coronium: {error}", file=sys.stderr)
+    raise SystemExit(error.code)
