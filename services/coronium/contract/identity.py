@@ -61,29 +61,26 @@ def canonical_arrays(channel: spectrum_pb2.Channel) -> dict[str, NDArray]:
     Returns
     -------
     dict of str to array
-        By field name: `mask` (E N,) uint8 of 0 and 1, filled when absent; `counts`, `background` and
-        `read_variance` (E N,) float32, 0 in masked bins; `area_exposure` (E N,) float32, kept in masked bins
-        (a line's wings reach out of them) unless it is no area there; `background_scale` (E,) float32.
+        By field name: `mask` (E N,) uint8, 1 where the bin may be used and has area; `counts`, `background`
+        and `read_variance` (E N,) float32, 0 in masked bins; `area_exposure` (E N,) float32, kept in masked
+        bins (a line's wings reach out of them) and 0 where there is none; `background_scale` (E,) float32.
         Absent arrays are empty; zero has no sign.
     """
     counts = np.array(channel.counts, dtype="<f4")
-    mask = (
-        (np.frombuffer(channel.mask, dtype=np.uint8) != 0).astype(np.uint8)
-        if channel.mask
-        else np.ones(len(counts), dtype=np.uint8)
-    )
     area = np.array(channel.area_exposure, dtype="<f4")
+    usable = np.isfinite(area) & (area > 0)
+    mask = (np.frombuffer(channel.mask, dtype=np.uint8) != 0) & usable if channel.mask else usable
     arrays = {
-        "mask": mask,
-        "counts": _zero_where(counts, mask == 0),
-        "area_exposure": _zero_where(area, (mask == 0) & ~(np.isfinite(area) & (area > 0))),
+        "mask": mask.astype(np.uint8),
+        "counts": _zero_where(counts, ~mask),
+        "area_exposure": _zero_where(area, ~usable),
         "background": np.array(channel.background, dtype="<f4"),
         "read_variance": np.array(channel.read_variance, dtype="<f4"),
         "background_scale": np.array(channel.background_scale, dtype="<f4") + np.float32(0.0),
     }
     for field in ("background", "read_variance"):
         if len(arrays[field]):
-            arrays[field] = _zero_where(arrays[field], mask == 0)
+            arrays[field] = _zero_where(arrays[field], ~mask)
     return arrays
 
 

@@ -1,0 +1,185 @@
+"""Everything a published spectrum must be before anyone works on it.
+
+One failed check refuses the spectrum with one sentence that says what to change; the same checks serve Kafka
+and gRPC.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+from google.protobuf.message import DecodeError
+
+from coronium.contract.conversion import InvalidSpectrum, spectrum_from_message
+from coronium.contract.limits import MAX_SPECTRUM_BYTES
+from coronium.ingestion.channel_checks import check_channel
+from coronium.physics.instruments.registry import get_instrument, instrument_names
+from coronium.physics.spectrum import SourceKind, Spectrum
+from coronium.runtime.stage import Rejected
+from coronium.v1 import dead_letter_pb2, spectrum_pb2
+
+MAX_EXPOSURES = 256
+MAX_CHANNELS = 64
+MAX_BINS = 32_768
+"""Wavelength bins of one channel."""
+MAX_NAME = 200
+"""Characters of a target and of every other name."""
+MAX_ANNOTATIONS = 64
+MAX_ANNOTATION_BYTES = 4_096
+"""Keys and values of all annotations together; they travel in every posterior, which has 64 KiB in all."""
+
+# The largest time that google.protobuf.Timestamp may hold, and the smallest.
+_EARLIEST, _LATEST = -62_135_596_800, 253_402_300_799
+
+_TARGET = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._+:-]*[A-Za-z0-9._+:-])?(?:/[A-Za-z0-9][A-Za-z0-9._+:-]*)*")
+
+_SOURCES = {
+    SourceKind.RESOLVED: spectrum_pb2.SOURCE_KIND_RESOLVED,
+    SourceKind.STAR: spectrum_pb2.SOURCE_KIND_STAR,
+}
+
+
+def parse(value: bytes) -> spectrum_pb2.Spectrum:
+    """Read the bytes of a record.
+
+    Raises
+    ------
+    Rejected
+        `TOO_LARGE` or `MALFORMED`.
+    """
+    if len(value) > MAX_SPECTRUM_BYTES:
+        raise Rejected(
+            dead_letter_pb2.DEAD_LETTER_REASON_TOO_LARGE,
+            f"The spectrum has {len(value)} bytes, the limit is {MAX_SPECTRUM_BYTES}: "
+            "publish fewer exposures or channels per spectrum, or rebin.",
+        )
+    try:
+        return spectrum_pb2.Spectrum.FromString(value)
+    except DecodeError:
+        raise Rejected(
+            dead_letter_pb2.DEAD_LETTER_REASON_MALFORMED,
+            f"The {len(value)} bytes are not a coronium.v1.Spectrum message: serialise one with protobuf.",
+        ) from None
+
+
+def check(message: spectrum_pb2.Spectrum) -> Spectrum:
+    """Check a published spectrum, and set its source from the instrument where it says none.
+
+    Parameters
+    ----------
+    message : spectrum_pb2.Spectrum
+        `source` may be changed; nothing else is.
+
+    Returns
+    -------
+    Spectrum
+        Its arrays.
+
+    Raises
+    ------
+    Rejected
+        `INVALID` or `UNKNOWN_INSTRUMENT`.
+    """
+    try:
+        _check_names(message)
+        _check_sizes(message)
+        _check_exposures(message.exposures)
+        _check_instrument(message)
+        spectrum = spectrum_from_message(message)
+        for channel in spectrum.channels:
+            check_channel(channel)
+        if not any((channel.mask & (channel.area_exposure > 0)).any() for channel in spectrum.channels):
+            raise InvalidSpectrum(
+                "No bin is both unmasked and of positive area_exposure: nothing is left to fit, "
+                "check the mask (1 = use) and the area."
+            )
+    except InvalidSpectrum as problem:
+        raise Rejected(dead_letter_pb2.DEAD_LETTER_REASON_INVALID, str(problem)) from None
+    return spectrum
+
+
+def _check_names(message: spectrum_pb2.Spectrum) -> None:
+    if not message.target:
+        raise InvalidSpectrum("target is empty: name the star, or the place (sun/ar12807/x012y007).")
+    if len(message.target) > MAX_NAME or not _TARGET.fullmatch(message.target):
+        raise InvalidSpectrum(
+            f"target {message.target[:80]!r} is not a target name: use at most {MAX_NAME} letters, digits, "
+            "spaces and . _ + : - in parts separated by /."
+        )
+    if not message.instrument:
+        raise InvalidSpectrum(f"instrument is empty: name one ({', '.join(instrument_names())}).")
+    names = [message.instrument, message.name, *(exposure.name for exposure in message.exposures)]
+    names += (channel.name for channel in message.channels)
+    for name in names:
+        if len(name) > MAX_NAME or not (name.isprintable() or not name):
+            raise InvalidSpectrum(
+                f"The name {name[:80]!r} is not at most {MAX_NAME} printable characters: shorten it."
+            )
+    if message.plasma_model not in spectrum_pb2.PlasmaModel.values():
+        raise InvalidSpectrum(
+            f"plasma_model {message.plasma_model} does not exist: use ISOTHERMAL or GAUSSIAN_DEM."
+        )
+    if not math.isfinite(message.distance_pc) or message.distance_pc < 0:
+        raise InvalidSpectrum(f"distance_pc is {message.distance_pc}: give parsecs, or 0 when unknown.")
+    _check_annotations(message)
+
+
+def _check_annotations(message: spectrum_pb2.Spectrum) -> None:
+    used = sum(len(key.encode()) + len(value.encode()) for key, value in message.annotations.items())
+    if len(message.annotations) > MAX_ANNOTATIONS or used > MAX_ANNOTATION_BYTES:
+        raise InvalidSpectrum(
+            f"There are {len(message.annotations)} annotations of {used} bytes: at most {MAX_ANNOTATIONS} of "
+            f"{MAX_ANNOTATION_BYTES} bytes in all may travel with a spectrum."
+        )
+
+
+def _check_sizes(message: spectrum_pb2.Spectrum) -> None:
+    if not 1 <= len(message.exposures) <= MAX_EXPOSURES:
+        raise InvalidSpectrum(f"There are {len(message.exposures)} exposures: give 1 to {MAX_EXPOSURES}.")
+    if not 1 <= len(message.channels) <= MAX_CHANNELS:
+        raise InvalidSpectrum(f"There are {len(message.channels)} channels: give 1 to {MAX_CHANNELS}.")
+    names = [channel.name for channel in message.channels]
+    for channel in message.channels:
+        if not channel.name or names.count(channel.name) > 1:
+            raise InvalidSpectrum(
+                f"Channel name {channel.name!r} is empty or used twice: give each its own name."
+            )
+        if len(channel.wavelength_edges) > MAX_BINS + 1:
+            raise InvalidSpectrum(
+                f"Channel {channel.name!r} has {len(channel.wavelength_edges)} wavelength_edges: "
+                f"at most {MAX_BINS} bins are taken, rebin."
+            )
+
+
+def _check_exposures(exposures: Iterable[spectrum_pb2.Exposure]) -> None:
+    for index, exposure in enumerate(exposures):
+        if not math.isfinite(exposure.seconds) or exposure.seconds <= 0:
+            raise InvalidSpectrum(f"Exposure {index} lasts {exposure.seconds} seconds: give a positive time.")
+        start = exposure.start
+        if not (_EARLIEST <= start.seconds <= _LATEST and 0 <= start.nanos < 1_000_000_000):
+            raise InvalidSpectrum(f"The start of exposure {index} is no valid time: set it, or leave it out.")
+
+
+def _check_instrument(message: spectrum_pb2.Spectrum) -> None:
+    without_width = [channel.name for channel in message.channels if not channel.line_width > 0]
+    if message.instrument not in instrument_names():
+        if without_width:
+            raise Rejected(
+                dead_letter_pb2.DEAD_LETTER_REASON_UNKNOWN_INSTRUMENT,
+                f"Instrument {message.instrument!r} is not known ({', '.join(instrument_names())} are) and "
+                f"channel {without_width[0]!r} has no line_width: give every channel the FWHM of its "
+                "line-spread function.",
+            )
+        return
+    instrument = get_instrument(message.instrument)
+    known = {channel.name for channel in instrument.channels}
+    for name in without_width:
+        if name not in known:
+            raise InvalidSpectrum(
+                f"Channel {name!r} is none of {instrument.name}'s ({', '.join(sorted(known))}): "
+                "name it as there, or give its line_width in Angstrom."
+            )
+    if message.source == spectrum_pb2.SOURCE_KIND_UNSPECIFIED:
+        message.source = _SOURCES[instrument.source]
