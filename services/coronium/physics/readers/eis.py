@@ -1,0 +1,250 @@
+"""Hinode/EIS rasters as counts, pixel by pixel or in macropixels.
+
+The counts of an EIS level-1 file are photons (dark-subtracted, so they may be negative), -100
+where a pixel was hit or hot. Its `radcal` turns the counts of one pixel and exposure into
+erg cm-2 s-1 sr-1 A-1: it already holds the exposure time, the solid angle of the pixel (2 x 1 arcsec behind
+the 2 arcsec slit) and the bin's width. With the photon energy hc / wavelength,
+
+    area_exposure = (hc / wavelength) / (radcal x bin width)        [cm2 s sr]
+
+is the factor between a photon radiance in one bin and its counts; dividing it by time and solid angle gives
+back the laboratory's effective area. That area is then brought to the date of the raster
+(`instruments.eis_calibration`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coronium.physics.instruments import Instrument, get_instrument
+from coronium.physics.instruments.eis_calibration import effective_area, preflight_area, read_noise
+from coronium.physics.readers.fe12 import HC, fe12_ratio_density
+from coronium.physics.spectrum import Channel, FloatArray, SourceKind, Spectrum, Statistic
+
+__all__ = ["Raster", "Window", "fe12_ratio_density", "read_raster"]
+
+SAMPLE = "eis_20210306_064444"
+LEAST_PIXELS = 0.5
+"""A bin of a macropixel is used when at least this fraction of its pixels is valid."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """One spectral window of a raster, in the file's own pixels.
+
+    Attributes
+    ----------
+    counts : (Y, X, N) float64
+        Photons; NaN where missing.
+    area_exposure : (N,) float64, cm2 s sr
+        Of one pixel and exposure.
+    wavelength : (N,) Angstrom
+        Without correction.
+    correction : (Y, X) Angstrom
+        To be subtracted from `wavelength`: tilt of the slit and drift along the orbit.
+    row_offset : int
+        Rows by which the window sits higher on the detector than He II 256.
+    """
+
+    counts: FloatArray
+    area_exposure: FloatArray
+    wavelength: FloatArray
+    correction: FloatArray
+    row_offset: int
+
+
+@dataclass(frozen=True)
+class Raster:
+    """A raster's windows by channel name, and where and when it was taken.
+
+    Attributes
+    ----------
+    windows : dict of Window
+    solar_x : (X,) arcsec
+    solar_y : (Y,) arcsec
+        Of the rows of a window without offset.
+    start : (X,) Unix seconds
+    exposure_seconds : float
+    """
+
+    windows: dict[str, Window]
+    solar_x: FloatArray
+    solar_y: FloatArray
+    start: FloatArray
+    exposure_seconds: float
+
+
+def read_raster(
+    path: str | Path | None = None, macropixel: tuple[int, int] = (5, 5), region: str = "ar12807"
+) -> list[Spectrum]:
+    """Read an EIS raster as macropixels, each a spectrum of its own.
+
+    Raw bins are added up, so their noise stays independent; the mean wavelength correction of the
+    macropixel moves its grid. Windows are aligned in solar y to a whole row. The short-wave windows sit 16
+    or 17 rows higher on the detector than the long-wave ones: the map has the rows that all short-wave
+    windows see, and a long-wave window that does not reach a macropixel is masked there.
+
+    Parameters
+    ----------
+    path : path or None
+        The data or header file of a level-1 HDF5 pair; None for the raster that ships with eispac
+        (active region 12807, 2021-03-06).
+    macropixel : (int, int)
+        Rows and raster steps of a macropixel. What does not fill one at the upper and right edges is left.
+    region : str
+        Middle part of the target's name, `sun/<region>/x012y007`.
+
+    Returns
+    -------
+    list of Spectrum
+        Bottom row first, left to right.
+
+    Raises
+    ------
+    ImportError
+        When eispac is missing; the message names the command that installs it.
+    """
+    with _files(path) as data_file:
+        raster = _read(data_file)
+    instrument = get_instrument("hinode-eis")
+    rows, steps = macropixel
+    lowest, highest = _short_wave_rows(raster)
+    spectra = []
+    for y in range((highest - lowest) // rows):
+        for x in range(len(raster.solar_x) // steps):
+            where = (lowest + y * rows, rows, x * steps, steps)
+            spectra.append(_macropixel(raster, instrument, where, f"sun/{region}/x{x:03d}y{y:03d}"))
+    return spectra
+
+
+def _short_wave_rows(raster: Raster) -> tuple[int, int]:
+    """First row and row after the last that every short-wave window covers; row 0 is He II 256's."""
+    offsets = [window.row_offset for window in raster.windows.values() if window.wavelength[0] < 230]
+    return -min(offsets), len(raster.solar_y) - max(offsets)
+
+
+@contextlib.contextmanager
+def _files(path: str | Path | None) -> Iterator[Path]:
+    """The data file; the shipped pair is unpacked together, since its reader looks for both."""
+    if path is not None:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no EIS file at {path}")
+        yield Path(path)
+        return
+    _eispac()
+    with as_file(files("eispac") / "data" / "test") as folder:
+        yield folder / f"{SAMPLE}.data.h5"
+
+
+def _eispac():  # type: ignore[no-untyped-def]
+    try:
+        import eispac
+    except ImportError as error:
+        raise ImportError("EIS rasters need eispac: pip install 'coronium[solar]'") from error
+    return eispac
+
+
+def _read(data_file: Path) -> Raster:
+    eispac = _eispac()
+    names = [channel.name for channel in get_instrument("hinode-eis").channels]
+    info = eispac.read_wininfo(data_file)
+    if len(info) != len(names):
+        raise ValueError(
+            f"{data_file.name} has {len(info)} windows; hinode-eis knows the {len(names)} of {SAMPLE}"
+        )
+    windows = {}
+    for index, name in enumerate(names):
+        with contextlib.redirect_stdout(io.StringIO()):
+            cube = eispac.read_cube(str(data_file), window=index, apply_radcal=False)
+        meta = cube.meta
+        windows[name] = _window(cube, meta)
+    times = [datetime.fromisoformat(str(time)).replace(tzinfo=UTC).timestamp() for time in meta["date_obs"]]
+    return Raster(
+        windows=windows,
+        solar_x=np.asarray(meta["pointing"]["solar_x"], dtype=float),
+        solar_y=np.asarray(meta["pointing"]["solar_y"], dtype=float),
+        start=np.array(times),
+        exposure_seconds=float(np.mean(meta["duration"])),
+    )
+
+
+def _window(cube, meta) -> Window:  # type: ignore[no-untyped-def]
+    wavelength = np.asarray(meta["wave"], dtype=float)
+    step = (wavelength[-1] - wavelength[0]) / (len(wavelength) - 1)
+    laboratory = HC / wavelength / (np.asarray(meta["radcal"], dtype=float) * step)
+    year = _decimal_year(str(meta["date_obs"][0]))
+    return Window(
+        counts=np.where(cube.mask, np.nan, cube.data).astype(float),
+        area_exposure=laboratory * effective_area(wavelength, year) / preflight_area(wavelength),
+        wavelength=wavelength,
+        correction=np.asarray(meta["wave_corr"], dtype=float),
+        row_offset=round(float(np.mean(meta["ccd_offset"]))),
+    )
+
+
+def _decimal_year(date: str) -> float:
+    time = datetime.fromisoformat(date)
+    return time.year + (time.timetuple().tm_yday - 1) / 365.25
+
+
+def _macropixel(
+    raster: Raster, instrument: Instrument, where: tuple[int, int, int, int], target: str
+) -> Spectrum:
+    bottom, rows, left, steps = where
+    channels = tuple(
+        _channel(name, raster.windows[name], where) for name in (c.name for c in instrument.channels)
+    )
+    columns = slice(left, left + steps)
+    middle = raster.solar_y[0] + bottom + 0.5 * (rows - 1)
+    return Spectrum(
+        target=target,
+        instrument=instrument.name,
+        source=SourceKind.RESOLVED,
+        channels=channels,
+        exposure_start=np.array([raster.start[columns].min()]),
+        exposure_seconds=np.array([raster.exposure_seconds]),
+        name=target.rsplit("/", 1)[-1],
+        annotations={
+            "solar_x_arcsec": f"{raster.solar_x[columns].mean():.2f}",
+            "solar_y_arcsec": f"{middle:.2f}",
+            "pixels": f"{rows}x{steps}",
+        },
+    )
+
+
+def _channel(name: str, window: Window, where: tuple[int, int, int, int]) -> Channel:
+    bottom, rows, left, steps = where
+    first = bottom + window.row_offset
+    step = (window.wavelength[-1] - window.wavelength[0]) / (len(window.wavelength) - 1)
+    bins = len(window.wavelength)
+    pixels = rows * steps
+    covered = first >= 0 and first + rows <= window.counts.shape[0]
+    rows_here = slice(max(first, 0), max(first, 0) + rows)
+    columns = slice(left, left + steps)
+    counts = np.full((pixels, bins), np.nan)
+    if covered:
+        counts = window.counts[rows_here, columns].reshape(pixels, bins)
+    valid = np.isfinite(counts).sum(axis=0)
+    mask: NDArray[np.bool_] = valid >= LEAST_PIXELS * pixels
+    # A masked bin keeps its full area, so that a prediction for it means something.
+    summed = np.where(mask, valid, pixels)
+    correction = window.correction[rows_here, columns].mean()
+    edges = window.wavelength[0] - correction + step * (np.arange(bins + 1) - 0.5)
+    return Channel(
+        name=name,
+        wavelength_edges=edges,
+        counts=np.where(mask, np.nansum(counts, axis=0), 0.0)[None].astype(np.float32),
+        area_exposure=(summed * window.area_exposure)[None].astype(np.float32),
+        mask=mask[None],
+        statistic=Statistic.COUNTS_WITH_READ_NOISE,
+        read_variance=(summed * read_noise(window.wavelength) ** 2)[None].astype(np.float32),
+    )
