@@ -1,0 +1,1 @@
+"""Schema changes of the results store, applied by `coronium.results.database.upgrade`."""

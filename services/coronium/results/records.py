@@ -1,0 +1,241 @@
+"""From messages to rows: what the store keeps of a posterior, an observation and a dead letter."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from coronium.contract.identity import fingerprint
+from coronium.v1 import dead_letter_pb2, features_pb2, posterior_pb2, spectrum_pb2
+
+Record = posterior_pb2.Posterior | spectrum_pb2.Observation | dead_letter_pb2.DeadLetter
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+
+# Answers of the full ladder. What the network or a mode alone says is triage.
+_FULL_RUNGS = {posterior_pb2.RUNG_NUTS, posterior_pb2.RUNG_IMPORTANCE}
+
+
+class InvalidRecord(ValueError):
+    """A message that can be read but not stored; the text is one sentence."""
+
+
+def enum_name(enum: EnumTypeWrapper, value: int) -> str:
+    """Return an enumeration's value as stored: `RESULT_KIND_SINGLE` is `single`."""
+    prefix = "".join(f"_{c}" if c.isupper() else c.upper() for c in enum.DESCRIPTOR.name).lstrip("_") + "_"
+    try:
+        return enum.Name(value).removeprefix(prefix).lower()
+    except ValueError:
+        # A later software version's value: kept, not understood.
+        return str(value)
+
+
+class Table(StrEnum):
+    """What the store keeps, by the names that metrics use."""
+
+    POSTERIORS = "posteriors"
+    OBSERVATIONS = "observations"
+    DEAD_LETTERS = "dead_letters"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A message made ready for the store.
+
+    Parameters
+    ----------
+    table : Table
+    row : dict
+        Its columns, without those that the store decides.
+    fingerprints : frozenset of str
+        The spectra it is about; of a dead letter those that can be read.
+    """
+
+    table: Table
+    row: dict[str, Any]
+    fingerprints: frozenset[str]
+
+
+def entry(record: Record) -> Entry:
+    """Make a message ready for the store.
+
+    Raises
+    ------
+    InvalidRecord
+        It cannot be stored.
+    """
+    match record:
+        case posterior_pb2.Posterior():
+            return Entry(Table.POSTERIORS, result_row(record), frozenset(record.fingerprints))
+        case spectrum_pb2.Observation():
+            return Entry(Table.OBSERVATIONS, observation_row(record), frozenset([record.fingerprint]))
+        case _:
+            row = dead_letter_row(record)
+            return Entry(Table.DEAD_LETTERS, row, frozenset(filter(None, [row["fingerprint"]])))
+
+
+def is_complete(posterior: posterior_pb2.Posterior) -> bool:
+    """Return whether this is the full answer, and not a fit that was capped for triage."""
+    return posterior.rung in _FULL_RUNGS and posterior_pb2.FLAG_TRIAGE not in posterior.flags
+
+
+def summary_of(posterior: posterior_pb2.Posterior) -> posterior_pb2.Posterior:
+    """Return the posterior without draws and predictive bands."""
+    summary = posterior_pb2.Posterior()
+    summary.CopyFrom(posterior)
+    summary.ClearField("draws")
+    summary.ClearField("predictive")
+    return summary
+
+
+def result_row(posterior: posterior_pb2.Posterior) -> dict[str, Any]:
+    """Return the columns of `Result` that the message determines.
+
+    Raises
+    ------
+    InvalidRecord
+        An identity is missing, the draws are not a table, or a time or a text cannot be stored.
+    """
+    _require(bool(posterior.result_id), "The posterior has no result_id.")
+    _require(bool(posterior.target), f"Posterior {posterior.result_id} names no target.")
+    single = posterior.kind == posterior_pb2.RESULT_KIND_SINGLE
+    _require(
+        single or posterior.kind == posterior_pb2.RESULT_KIND_JOINT,
+        f"Posterior {posterior.result_id} is of kind {posterior.kind}, which is neither single nor joint.",
+    )
+    _require(
+        bool(posterior.fingerprints) and all(posterior.fingerprints),
+        f"Posterior {posterior.result_id} names no fingerprint.",
+    )
+    _require(
+        not single or len(posterior.fingerprints) == 1,
+        f"Posterior {posterior.result_id} is single and has {len(posterior.fingerprints)} fingerprints.",
+    )
+    parameters = len(posterior.draws.names)
+    _require(
+        len(posterior.draws.values) % parameters == 0 if parameters else not posterior.draws.values,
+        f"Posterior {posterior.result_id} has {len(posterior.draws.values)} draws of {parameters} parameters.",
+    )
+    medians = {summary.name: summary.median for summary in posterior.parameters}
+    row = {
+        "result_id": posterior.result_id,
+        "kind": enum_name(posterior_pb2.ResultKind, posterior.kind),
+        "target": posterior.target,
+        "instrument": posterior.instrument,
+        "name": posterior.name,
+        "observed_at": _instant(posterior, "observed_at"),
+        "received_at": _instant(posterior, "received_at"),
+        "fitted_at": _instant(posterior, "fitted_at") or EARLIEST,
+        "rung": enum_name(posterior_pb2.Rung, posterior.rung),
+        "complete": is_complete(posterior),
+        "log_temperature": _finite(medians.get("log_temperature")),
+        "log_density": _finite(medians.get("log_density")),
+        "log_emission_measure": _finite(medians.get("log_emission_measure")),
+        "flags": [enum_name(posterior_pb2.Flag, flag) for flag in posterior.flags],
+        "summary": summary_of(posterior).SerializeToString(),
+        "message": posterior.SerializeToString(),
+    }
+    for text in (*(value for value in row.values() if isinstance(value, str)), *posterior.fingerprints):
+        _require("\0" not in text, "The posterior holds a text with a NUL character, which cannot be stored.")
+    return row
+
+
+def observation_row(observation: spectrum_pb2.Observation) -> dict[str, Any]:
+    """Return the columns of `StoredObservation` that the message determines.
+
+    Raises
+    ------
+    InvalidRecord
+        The fingerprint is missing, or a time or a text cannot be stored.
+    """
+    spectrum = observation.spectrum
+    _require(bool(observation.fingerprint), "The observation has no fingerprint.")
+    starts = [_instant(exposure, "start") for exposure in spectrum.exposures]
+    row = {
+        "fingerprint": observation.fingerprint,
+        "target": spectrum.target,
+        "instrument": spectrum.instrument,
+        "name": spectrum.name,
+        "observed_at": min((start for start in starts if start), default=None),
+        "received_at": _instant(observation, "received_at"),
+        "signal_to_noise": _finite(observation.signal_to_noise),
+        "message": observation.SerializeToString(),
+    }
+    for value in row.values():
+        _require(
+            not isinstance(value, str) or "\0" not in value,
+            "The observation holds a text with a NUL character, which cannot be stored.",
+        )
+    return row
+
+
+def dead_letter_row(letter: dead_letter_pb2.DeadLetter) -> dict[str, Any]:
+    """Return the columns of `StoredDeadLetter` that the message determines; nothing is refused."""
+    try:
+        failed_at = _instant(letter, "failed_at") or EARLIEST
+    except InvalidRecord:
+        failed_at = EARLIEST
+    return {
+        "stage": _storable(letter.stage),
+        "source_topic": _storable(letter.source_topic),
+        "source_partition": letter.source_partition,
+        "source_offset": letter.source_offset,
+        "reason": enum_name(dead_letter_pb2.DeadLetterReason, letter.reason),
+        "detail": _storable(letter.detail),
+        "attempts": min(letter.attempts, 2**31 - 1),
+        "failed_at": failed_at,
+        "fingerprint": fingerprint_inside(letter),
+        "message": letter.SerializeToString(),
+    }
+
+
+def fingerprint_inside(letter: dead_letter_pb2.DeadLetter) -> str | None:
+    """Return the fingerprint of the spectrum in a dead letter, or None where its bytes cannot be read.
+
+    A redriven message has other coordinates but the same fingerprint, so this is what ties a dead letter to
+    the result that beats it.
+    """
+    found: str | None = None
+    try:
+        match letter.stage:
+            case "ingestion":
+                found = fingerprint(spectrum_pb2.Spectrum.FromString(letter.value))
+            case "extraction":
+                found = spectrum_pb2.Observation.FromString(letter.value).fingerprint
+            case "fitting":
+                found = features_pb2.Features.FromString(letter.value).observation.fingerprint
+            case _:
+                return None
+    except (DecodeError, ValueError):
+        return None
+    return _storable(found) or None
+
+
+def _require(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise InvalidRecord(sentence)
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "�")
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _instant(message: Message, field: str) -> datetime | None:
+    if not message.HasField(field):
+        return None
+    stamp: Timestamp = getattr(message, field)
+    try:
+        return stamp.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidRecord(f"{message.DESCRIPTOR.name}.{field} is not a time: {error}.") from error

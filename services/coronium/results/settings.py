@@ -1,0 +1,25 @@
+"""What the results service can be told, beyond what every service can."""
+
+from typing import ClassVar
+
+from pydantic import Field, SecretStr
+
+from coronium.contract.topics import StageName
+from coronium.runtime.settings import ServiceSettings
+
+
+class ResultsSettings(ServiceSettings):
+    """Settings of the results service."""
+
+    service: ClassVar[str] = StageName.RESULTS.value
+
+    database_url: SecretStr = Field(
+        default=SecretStr("sqlite:///coronium-results.db"),
+        description="sqlite:///path/to/file.db, or postgresql://user:password@host:5432/name.",
+    )
+    database_connections: int = Field(
+        default=10, ge=2, le=1000, description="Most connections of one replica to the database."
+    )
+    watch_seconds: float = Field(
+        default=0.25, gt=0, description="Time between two looks for new results while somebody watches."
+    )
