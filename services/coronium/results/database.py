@@ -9,6 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
@@ -67,14 +68,14 @@ def upgrade(engine: Engine) -> None:
     DatabaseUnavailable
         The database cannot be reached or changed.
     """
-    if engine.url.get_backend_name() == "sqlite":
-        Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
     try:
+        if engine.url.get_backend_name() == "sqlite":
+            Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
         with engine.begin() as connection:
             if engine.url.get_backend_name() == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
             command.upgrade(_alembic(connection), "head")
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, CommandError, OSError) as error:
         raise DatabaseUnavailable(unreachable(engine.url, error)) from error
 
 
@@ -99,7 +100,7 @@ def check_schema(engine: Engine) -> None:
         )
 
 
-def unreachable(url: URL, error: SQLAlchemyError) -> str:
+def unreachable(url: URL, error: Exception) -> str:
     """Return the sentence for a database that did not do what it was asked; the password is masked."""
     cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0].rstrip(".")
     return (

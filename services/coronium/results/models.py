@@ -14,6 +14,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     DateTime,
+    Double,
     ForeignKey,
     Index,
     LargeBinary,
@@ -106,9 +107,9 @@ class Result(Base):
     # False for triage: a fit that was capped below the full answer.
     complete: Mapped[bool]
     # Posterior medians; null where the posterior has no such parameter or no finite median.
-    log_temperature: Mapped[float | None]
-    log_density: Mapped[float | None]
-    log_emission_measure: Mapped[float | None]
+    log_temperature: Mapped[float | None] = mapped_column(Double)
+    log_density: Mapped[float | None] = mapped_column(Double)
+    log_emission_measure: Mapped[float | None] = mapped_column(Double)
     flags: Mapped[list[str]] = mapped_column(JSON)
     # A current result that replaced this one.
     superseded_by: Mapped[str | None] = mapped_column(String)
@@ -140,7 +141,7 @@ class StoredObservation(Base):
     observed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     received_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     stored_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    signal_to_noise: Mapped[float | None]
+    signal_to_noise: Mapped[float | None] = mapped_column(Double)
     message: Mapped[bytes] = mapped_column(LargeBinary)
 
 
