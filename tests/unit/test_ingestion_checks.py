@@ -16,7 +16,7 @@ from coronium.ingestion.stage import IngestionStage
 from coronium.physics.instruments.registry import get_instrument
 from coronium.runtime.stage import Incoming, Rejected
 from coronium.v1 import dead_letter_pb2, spectrum_pb2
-from tests.unit.spectra import good_spectrum
+from tests.unit.spectra import good_spectrum, spectrum_of_size
 
 INVALID = dead_letter_pb2.DEAD_LETTER_REASON_INVALID
 UNKNOWN_INSTRUMENT = dead_letter_pb2.DEAD_LETTER_REASON_UNKNOWN_INSTRUMENT
@@ -156,6 +156,10 @@ def test_bytes_that_are_no_message_are_malformed():
     with pytest.raises(Rejected) as refused:
         parse(b"\xff\xff not protobuf")
     assert refused.value.reason == dead_letter_pb2.DEAD_LETTER_REASON_MALFORMED
+
+
+def test_a_spectrum_of_just_the_largest_size_passes():
+    check(parse(spectrum_of_size(MAX_SPECTRUM_BYTES).SerializeToString()))
 
 
 def test_one_byte_over_the_limit_is_too_large():

@@ -1,0 +1,1 @@
+"""The light SDK: publish spectra, query and watch results. Start at `client.Client`."""

@@ -1,0 +1,174 @@
+"""Spectra to the stream: over Kafka, or over gRPC for those without it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from coronium.client.connection import Tls, open_channel, translated_errors
+from coronium.client.errors import ServiceUnreachable, SpectrumRejected
+from coronium.contract.conversion import InvalidSpectrum, spectrum_from_message, spectrum_to_message
+from coronium.contract.headers import Headers
+from coronium.contract.identity import fingerprint
+from coronium.contract.limits import MAX_PRODUCE_BYTES, MAX_SPECTRUM_BYTES, MEBIBYTE
+from coronium.contract.topics import SPECTRA, TopicNames
+from coronium.physics.spectrum import Spectrum
+from coronium.v1 import ingestion_pb2, ingestion_pb2_grpc, spectrum_pb2
+
+AnySpectrum = Spectrum | spectrum_pb2.Spectrum
+
+# Most records, and most bytes, that wait for the broker's acknowledgement at once.
+_MOST_WAITING = 256
+_MOST_BYTES_WAITING = 64 * MEBIBYTE
+
+
+class Publisher(Protocol):
+    """A way into the stream."""
+
+    def publish(self, spectra: Iterable[spectrum_pb2.Spectrum]) -> Iterator[str]:
+        """Publish spectra and yield each one's fingerprint once the stream has it safely."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        ...
+
+
+def as_message(spectrum: AnySpectrum) -> spectrum_pb2.Spectrum:
+    """Return a spectrum as a message whose lengths are consistent and whose size the stream takes.
+
+    Raises
+    ------
+    SpectrumRejected
+        One sentence that says what to change.
+    """
+    try:
+        if isinstance(spectrum, Spectrum):
+            message = spectrum_to_message(spectrum)
+        else:
+            message = spectrum
+            spectrum_from_message(message)
+    except InvalidSpectrum as problem:
+        raise SpectrumRejected(str(problem)) from None
+    size = message.ByteSize()
+    if size > MAX_SPECTRUM_BYTES:
+        raise SpectrumRejected(
+            f"The spectrum of {message.target!r} has {size} bytes and the limit is {MAX_SPECTRUM_BYTES}: "
+            "publish its exposures or channels as several spectra, or rebin."
+        )
+    return message
+
+
+class KafkaPublisher:
+    """Publishes to the spectra topic and waits for all in-sync replicas to have each record.
+
+    Kafka's own limit is 1 MiB a request; `max_request_size` here and the topic's `max.message.bytes` both come
+    from `coronium.contract.limits`, so that a spectrum of 8 MiB passes.
+
+    Parameters
+    ----------
+    options : mapping
+        kafka-python's producer options: `bootstrap_servers`, and `security_protocol`, `sasl_...` or `ssl_...`
+        where the cluster asks for them.
+    prefix : str
+        First part of the topic names.
+    timeout : float
+        Seconds until an unacknowledged record is an error.
+    """
+
+    def __init__(self, options: Mapping[str, Any], prefix: str, timeout: float) -> None:
+        self._topic = TopicNames(prefix).name(SPECTRA)
+        self._servers = options["bootstrap_servers"]
+        self._timeout = timeout
+        milliseconds = round(timeout * 1000)
+        defaults: dict[str, Any] = {
+            "acks": "all",
+            # Results are idempotent, so a record that a retry doubles costs nothing; and not every broker that
+            # speaks the protocol knows idempotent producers.
+            "enable_idempotence": False,
+            "allow_auto_create_topics": False,
+            "max_request_size": MAX_PRODUCE_BYTES,
+            "max_block_ms": milliseconds,
+            "bootstrap_timeout_ms": milliseconds,
+            "delivery_timeout_ms": milliseconds,
+            "request_timeout_ms": milliseconds,
+        }
+        try:
+            self._producer = KafkaProducer(**{**defaults, **options})
+        except KafkaError as error:
+            raise self._unreachable(error) from error
+
+    def publish(self, spectra: Iterable[spectrum_pb2.Spectrum]) -> Iterator[str]:
+        """Publish spectra under their targets; yield each fingerprint when the broker has the record."""
+        waiting: deque[tuple[str, int, Any]] = deque()
+        try:
+            for spectrum in spectra:
+                waiting.append((fingerprint(spectrum), spectrum.ByteSize(), self._send(spectrum)))
+                while len(waiting) > _MOST_WAITING or sum(size for _, size, _ in waiting) > _MOST_BYTES_WAITING:
+                    yield self._acknowledged(waiting)
+            while waiting:
+                yield self._acknowledged(waiting)
+        except SpectrumRejected:
+            while waiting:
+                self._acknowledged(waiting)
+            raise
+        except KafkaError as error:
+            raise self._unreachable(error) from error
+
+    def close(self) -> None:
+        """Close the connection; everything yielded was acknowledged before."""
+        self._producer.close(self._timeout)
+
+    def _acknowledged(self, waiting: deque[tuple[str, int, Any]]) -> str:
+        """Wait until the broker has the oldest record; return its fingerprint."""
+        name, _, future = waiting.popleft()
+        future.get(self._timeout)
+        return name
+
+    def _send(self, spectrum: spectrum_pb2.Spectrum) -> Any:
+        return self._producer.send(
+            self._topic,
+            key=spectrum.target.encode(),
+            value=spectrum.SerializeToString(),
+            headers=list(Headers.new().encode().items()),
+        )
+
+    def _unreachable(self, error: KafkaError) -> ServiceUnreachable:
+        return ServiceUnreachable(
+            f"Kafka at {self._servers} did not take the spectrum: check that the broker runs and that the topic "
+            f"{self._topic} exists (`coronium topics create`) ({type(error).__name__}: {error})."
+        )
+
+
+class GrpcPublisher:
+    """Submits to the ingestion service, one spectrum a call.
+
+    Parameters
+    ----------
+    address : str
+        host:port of ingestion's gRPC server.
+    tls : Tls or None
+    timeout : float
+        Deadline of each call in seconds.
+    """
+
+    def __init__(self, address: str, tls: Tls | None, timeout: float) -> None:
+        self._address = address
+        self._timeout = timeout
+        self._channel = open_channel(address, tls)
+        self._service = ingestion_pb2_grpc.IngestionServiceStub(self._channel)
+
+    def publish(self, spectra: Iterable[spectrum_pb2.Spectrum]) -> Iterator[str]:
+        """Submit spectra; yield each fingerprint when the service has handed the spectrum to Kafka."""
+        for spectrum in spectra:
+            with translated_errors("ingestion", self._address, self._timeout):
+                response = self._service.Submit(ingestion_pb2.SubmitRequest(spectrum=spectrum), timeout=self._timeout)
+            yield response.fingerprint
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
