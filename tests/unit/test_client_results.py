@@ -115,6 +115,17 @@ def test_draws_are_an_array_with_a_field_per_parameter(service, client):
     assert np.median(draws["log_temperature"]) == pytest.approx(6.7, abs=0.01)
 
 
+def test_the_emission_measure_comes_in_its_own_unit(service, client):
+    stored = posterior()
+    log = next(summary for summary in stored.parameters if summary.name == "log_emission_measure")
+    log.unit = "dex(cm-5)"
+    service.write(stored)
+    result = client.get(stored.result_id)
+    assert result.log_emission_measure.unit == "dex(cm-5)"
+    assert result.emission_measure.unit == "cm-5"
+    assert result.emission_measure.lower == pytest.approx(10**result.log_emission_measure.lower)
+
+
 def test_a_limit_is_a_limit_and_prints_as_one(service, client):
     stored = posterior()
     density = next(summary for summary in stored.parameters if summary.name == "log_density")

@@ -33,9 +33,7 @@ def spectra(draw):
             mask=draw(hnp.arrays(np.bool_, shape)),
             statistic=draw(st.sampled_from(Statistic)),
             background=draw(cube) if with_background else None,
-            background_scale=draw(hnp.arrays(np.float32, exposures, elements=_FLOAT32))
-            if with_background
-            else None,
+            background_scale=draw(hnp.arrays(np.float32, exposures, elements=_FLOAT32)) if with_background else None,
             read_variance=draw(st.none() | cube),
             line_width=draw(st.floats(0.0, 1.0)),
         )
@@ -45,9 +43,7 @@ def spectra(draw):
         instrument=draw(st.text(max_size=10)),
         source=draw(st.sampled_from(SourceKind)),
         channels=tuple(channel(index) for index in range(draw(st.integers(1, 3)))),
-        exposure_start=draw(
-            hnp.arrays(np.float64, exposures, elements=st.just(0.0) | st.floats(2.0**24, 2.0**33))
-        ),
+        exposure_start=draw(hnp.arrays(np.float64, exposures, elements=st.just(0.0) | st.floats(2.0**24, 2.0**33))),
         exposure_seconds=draw(hnp.arrays(np.float64, exposures, elements=st.floats(0.0, 1e6))),
         distance_pc=draw(st.none() | st.floats(0.1, 1e4)),
         name=draw(st.text(max_size=10)),
@@ -77,9 +73,7 @@ def test_a_spectrum_survives_the_message_and_the_wire_exactly(spectrum):
 
 
 def _message(exposures=2, bins=3):
-    message = spectrum_pb2.Spectrum(
-        target="capella", instrument="chandra-letg", source=spectrum_pb2.SOURCE_KIND_STAR
-    )
+    message = spectrum_pb2.Spectrum(target="capella", instrument="chandra-letg", source=spectrum_pb2.SOURCE_KIND_STAR)
     for _ in range(exposures):
         message.exposures.add(seconds=10.0)
     message.channels.add(
@@ -99,9 +93,7 @@ def test_an_absent_mask_means_that_every_bin_may_be_used():
 
 
 def test_rows_are_exposures():
-    np.testing.assert_array_equal(
-        spectrum_from_message(_message()).channels[0].counts, [[0, 1, 2], [3, 4, 5]]
-    )
+    np.testing.assert_array_equal(spectrum_from_message(_message()).channels[0].counts, [[0, 1, 2], [3, 4, 5]])
 
 
 @pytest.mark.parametrize(
@@ -119,9 +111,7 @@ def test_a_length_that_is_not_the_declared_one_is_named(field, values):
     message = _message()
     message.channels[0].ClearField(field)
     getattr(message.channels[0], field).extend(values)
-    with pytest.raises(
-        InvalidSpectrum, match=rf"'letg-negative': {field} has {len(values)} values, expected"
-    ):
+    with pytest.raises(InvalidSpectrum, match=rf"'letg-negative': {field} has {len(values)} values, expected"):
         spectrum_from_message(message)
 
 

@@ -231,7 +231,7 @@ class Result:
         return replace(
             log,
             name="emission_measure",
-            unit=log.unit.removeprefix("log10").strip(" ()"),
+            unit=log.unit.removeprefix("dex(").removesuffix(")"),
             median=10**log.median,
             lower=10**log.lower,
             upper=10**log.upper,

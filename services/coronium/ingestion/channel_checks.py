@@ -54,9 +54,7 @@ def _check_wavelengths(channel: Channel) -> None:
     edges = channel.wavelength_edges
     low, high = WAVELENGTH_RANGE
     if not np.isfinite(edges).all():
-        raise InvalidSpectrum(
-            f"Channel {channel.name!r}: wavelength_edges are not all finite: give Angstrom."
-        )
+        raise InvalidSpectrum(f"Channel {channel.name!r}: wavelength_edges are not all finite: give Angstrom.")
     if not (np.diff(edges) > 0).all():
         raise InvalidSpectrum(
             f"Channel {channel.name!r}: wavelength_edges do not increase: sort the bins by wavelength."
@@ -113,13 +111,9 @@ def _check_noise(channel: Channel) -> None:
 def _check_background(channel: Channel) -> None:
     if (channel.background is None) != (channel.background_scale is None):
         given, missing = (
-            ("background", "background_scale")
-            if channel.background is not None
-            else ("background_scale", "background")
+            ("background", "background_scale") if channel.background is not None else ("background_scale", "background")
         )
-        raise InvalidSpectrum(
-            f"Channel {channel.name!r}: {given} comes without {missing}: give both or neither."
-        )
+        raise InvalidSpectrum(f"Channel {channel.name!r}: {given} comes without {missing}: give both or neither.")
     if channel.background is None or channel.background_scale is None:
         return
     _refuse(channel, "background", ~np.isfinite(channel.background), "not finite: mask these bins")

@@ -114,13 +114,9 @@ def _check_names(message: spectrum_pb2.Spectrum) -> None:
     names += (channel.name for channel in message.channels)
     for name in names:
         if len(name) > MAX_NAME or not (name.isprintable() or not name):
-            raise InvalidSpectrum(
-                f"The name {name[:80]!r} is not at most {MAX_NAME} printable characters: shorten it."
-            )
+            raise InvalidSpectrum(f"The name {name[:80]!r} is not at most {MAX_NAME} printable characters: shorten it.")
     if message.plasma_model not in spectrum_pb2.PlasmaModel.values():
-        raise InvalidSpectrum(
-            f"plasma_model {message.plasma_model} does not exist: use ISOTHERMAL or GAUSSIAN_DEM."
-        )
+        raise InvalidSpectrum(f"plasma_model {message.plasma_model} does not exist: use ISOTHERMAL or GAUSSIAN_DEM.")
     if not math.isfinite(message.distance_pc) or message.distance_pc < 0:
         raise InvalidSpectrum(f"distance_pc is {message.distance_pc}: give parsecs, or 0 when unknown.")
     _check_annotations(message)
@@ -143,9 +139,7 @@ def _check_sizes(message: spectrum_pb2.Spectrum) -> None:
     names = [channel.name for channel in message.channels]
     for channel in message.channels:
         if not channel.name or names.count(channel.name) > 1:
-            raise InvalidSpectrum(
-                f"Channel name {channel.name!r} is empty or used twice: give each its own name."
-            )
+            raise InvalidSpectrum(f"Channel name {channel.name!r} is empty or used twice: give each its own name.")
         if len(channel.wavelength_edges) > MAX_BINS + 1:
             raise InvalidSpectrum(
                 f"Channel {channel.name!r} has {len(channel.wavelength_edges)} wavelength_edges: "

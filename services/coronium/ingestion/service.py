@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import grpc
 
@@ -13,8 +13,8 @@ from coronium.ingestion.duplicates import RecentFingerprints
 from coronium.runtime.stage import Outgoing, Rejected, Transient
 from coronium.v1 import ingestion_pb2, ingestion_pb2_grpc, spectrum_pb2
 
-Produce = Callable[[Outgoing], Awaitable[None]]
-"""Produces one record and returns when the broker acknowledged it; raises `Transient` when it does not."""
+Produce = Callable[[Sequence[Outgoing]], Awaitable[None]]
+"""Produces records and returns when the broker acknowledged them; raises `Transient` when it does not."""
 
 
 class IngestionService(ingestion_pb2_grpc.IngestionServiceServicer):
@@ -67,5 +67,5 @@ class IngestionService(ingestion_pb2_grpc.IngestionServiceServicer):
         value = spectrum.SerializeToString()
         checked = parse(value)
         check(checked)
-        await self._produce(Outgoing(SPECTRA, checked.target.encode(), value))
+        await self._produce([Outgoing(SPECTRA, checked.target.encode(), value)])
         return fingerprint(checked)

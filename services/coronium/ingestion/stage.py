@@ -72,9 +72,7 @@ class IngestionStage(Stage[Ingested, Ingested]):
         if result.duplicate:
             return ()
         made = result.observation
-        return (
-            Outgoing(OBSERVATIONS, made.spectrum.target.encode(), made.SerializeToString(deterministic=True)),
-        )
+        return (Outgoing(OBSERVATIONS, made.spectrum.target.encode(), made.SerializeToString(deterministic=True)),)
 
     def committed(self, incoming: Incoming, job: Ingested, result: Ingested) -> None:
         """Remember the fingerprint, now that the observation is safe."""
