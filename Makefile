@@ -1,0 +1,58 @@
+# Everyday commands. Each is one line over a `coronium` command or pytest; README.md gives those lines for use
+# without make. `make demo` and `make test` install what they need into .venv first.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test test-all lint protos bench docs install install-dev clean
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## demo      real spectra in, posteriors out: the whole stream on this machine; pictures in demo-output/
+demo: install
+	$(BIN)/coronium demo $(DEMO_ARGS)
+
+## up        start the whole stream and leave it running until Ctrl-C
+up: install
+	$(BIN)/coronium up
+
+## test      the test suite without the long science runs
+test: install-dev
+	$(BIN)/python -m pytest -m "not slow" --durations=10
+
+## test-all  everything, the long science runs too
+test-all: install-dev
+	$(BIN)/python -m pytest --durations=10
+
+## lint      all linters: style, types, rooms, contract
+lint: install-dev
+	PATH="$(abspath $(BIN)):$$PATH" bash scripts/lint.sh
+
+## protos    generate services/coronium/v1 from protos/
+protos: install-dev
+	$(BIN)/python scripts/generate_protos.py
+
+## bench     side by side with peers; prints tables, asserts nothing about time
+bench: install-dev
+	$(BIN)/python -m benchmarks
+
+## docs      write the generated parts of docs/ (settings)
+docs: install
+	$(BIN)/coronium config schema
+
+## clean     remove the virtual environment, caches and the demo's output
+clean:
+	rm -rf $(VENV) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+# An environment is current while its stamp is newer than what it was installed from; then installing does nothing.
+install: $(VENV)/.installed-all
+install-dev: $(VENV)/.installed-dev
+
+$(VENV)/.installed-all: pyproject.toml constraints.txt scripts/install.sh
+	bash scripts/install.sh "$(VENV)" all
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt scripts/install.sh
+	bash scripts/install.sh "$(VENV)" dev

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Install Coronium with exact versions into a virtual environment.
+#   scripts/install.sh VENV all|dev
+# PYTHON names the interpreter; otherwise the first of Python 3.11, 3.12 and 3.13 that runs. pip reads PIP_* and its
+# own configuration as always.
+set -euo pipefail
+
+venv=$1
+extra=$2
+cd "$(dirname "$0")/.."
+
+supported() {
+  "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1
+}
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:-python3.11 python3.12 python3.13 python3}; do
+    if supported "$candidate"; then
+      echo "$candidate"
+      return
+    fi
+  done
+  echo "Coronium needs Python 3.11, 3.12 or 3.13 with its venv module: install one, or name it: make PYTHON=/path/to/python3.11 ..." >&2
+  return 1
+}
+
+if ! supported "$venv/bin/python"; then
+  python=$(find_python)
+  echo "Creating $venv with $("$python" --version)"
+  rm -rf "$venv"
+  "$python" -m venv "$venv"
+fi
+
+echo "Installing coronium[$extra] into $venv: a download of about 500 MB."
+if [ "$(uname -s)" = Linux ] && ! "$venv/bin/python" -c 'import torch' >/dev/null 2>&1; then
+  echo "  On Linux, PyPI's own PyTorch brings several GB of CUDA libraries. Without a GPU, stop here and put"
+  echo "  PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu before the command."
+fi
+"$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[$extra]"
+
+touch "$venv/.installed-$extra"
+if [ "$extra" = dev ]; then
+  touch "$venv/.installed-all" # dev holds everything that all does
+fi
