@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 import grpc
 import pytest
 
+from coronium.contract.headers import Headers
 from coronium.contract.identity import fingerprint
 from coronium.contract.limits import GRPC_CHANNEL_OPTIONS, MAX_SPECTRUM_BYTES
 from coronium.contract.topics import SPECTRA
@@ -24,7 +25,8 @@ class Spectra:
         self.records: list[Outgoing] = []
         self.away = False
 
-    async def produce(self, records: Sequence[Outgoing]) -> None:
+    async def produce(self, records: Sequence[Outgoing], headers: Headers) -> None:
+        assert headers.trace_id
         if self.away:
             raise Transient("the broker does not answer")
         self.records.extend(records)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import grpc
 
+from coronium.contract.headers import Headers
 from coronium.contract.identity import fingerprint
 from coronium.contract.topics import SPECTRA
 from coronium.ingestion.checks import check, parse
@@ -13,7 +14,7 @@ from coronium.ingestion.duplicates import RecentFingerprints
 from coronium.runtime.stage import Outgoing, Rejected, Transient
 from coronium.v1 import ingestion_pb2, ingestion_pb2_grpc, spectrum_pb2
 
-Produce = Callable[[Sequence[Outgoing]], Awaitable[None]]
+Produce = Callable[[Sequence[Outgoing], Headers], Awaitable[None]]
 """Produces records and returns when the broker acknowledged them; raises `Transient` when it does not."""
 
 
@@ -67,5 +68,5 @@ class IngestionService(ingestion_pb2_grpc.IngestionServiceServicer):
         value = spectrum.SerializeToString()
         checked = parse(value)
         check(checked)
-        await self._produce([Outgoing(SPECTRA, checked.target.encode(), value)])
+        await self._produce([Outgoing(SPECTRA, checked.target.encode(), value)], Headers.new())
         return fingerprint(checked)
