@@ -138,9 +138,7 @@ BATCH_SECONDS = _histogram(
     "From the first record of a batch to its commit; near the deadline: workers get killed.",
     _SECONDS,
 ).metric
-WORK_SECONDS = _histogram(
-    "coronium_work_seconds", "The work of a batch alone, without the broker.", _SECONDS
-).metric
+WORK_SECONDS = _histogram("coronium_work_seconds", "The work of a batch alone, without the broker.", _SECONDS).metric
 END_TO_END_AGE = _histogram(
     "coronium_end_to_end_age_seconds",
     "From the publication of a spectrum to its commit in this stage.",
@@ -151,15 +149,9 @@ LAG = _gauge(
     "Records of our partitions behind the end, by topic; the lag exporter also sees a dead stage.",
     topic=SOURCE_TOPICS,
 )
-QUEUE_DEPTH = _gauge(
-    "coronium_queue_records", "Records fetched and waiting for a batch in this process."
-).metric
-PARTITIONS = _gauge(
-    "coronium_partitions", "Partitions assigned to this replica; 0 for long: too many replicas."
-).metric
-REBALANCES = _counter(
-    "coronium_rebalances_total", "Rebalances this replica went through; many: replicas flap."
-).metric
+QUEUE_DEPTH = _gauge("coronium_queue_records", "Records fetched and waiting for a batch in this process.").metric
+PARTITIONS = _gauge("coronium_partitions", "Partitions assigned to this replica; 0 for long: too many replicas.").metric
+REBALANCES = _counter("coronium_rebalances_total", "Rebalances this replica went through; many: replicas flap.").metric
 BATCHES_ABANDONED = _counter(
     "coronium_batches_abandoned_total",
     "Batches given up because their partitions went; done again elsewhere.",
@@ -179,9 +171,7 @@ WORKER_RESTARTS = _counter(
     "coronium_worker_restarts_total", "Worker processes that ended and were replaced, by cause.", cause=DEATHS
 )
 WORKER_MEMORY = _gauge("coronium_worker_memory_bytes", "Resident memory of the worker process.").metric
-WORKER_WARM_SECONDS = _gauge(
-    "coronium_worker_warm_seconds", "Time the last worker took to load and compile."
-).metric
+WORKER_WARM_SECONDS = _gauge("coronium_worker_warm_seconds", "Time the last worker took to load and compile.").metric
 RELOAD_ERRORS = _counter(
     "coronium_reload_errors_total", "Reloads refused; the old model goes on, Status says why."
 ).metric
@@ -268,9 +258,7 @@ WATCHERS = _gauge("coronium_watchers", "Clients that watch results now.").metric
 
 # Interfaces
 
-GRPC_REQUESTS = _counter(
-    "coronium_grpc_requests_total", "gRPC calls ended.", method=GRPC_METHODS, code=GRPC_CODES
-)
+GRPC_REQUESTS = _counter("coronium_grpc_requests_total", "gRPC calls ended.", method=GRPC_METHODS, code=GRPC_CODES)
 GRPC_SECONDS = _histogram("coronium_grpc_seconds", "Time of one gRPC call.", _SECONDS, method=GRPC_METHODS)
 HTTP_REQUESTS = _counter(
     "coronium_http_requests_total", "HTTP requests of the gateway.", route=HTTP_ROUTES, status=HTTP_CLASSES
@@ -296,3 +284,15 @@ def serve(host: str, port: int) -> tuple[WSGIServer, threading.Thread]:
         The port is taken.
     """
     return start_http_server(port, host, REGISTRY)
+
+
+def total(counter: Closed) -> int:
+    """Return the sum over all series of a counter."""
+    return int(
+        sum(
+            sample.value
+            for metric in counter.metric.collect()
+            for sample in metric.samples
+            if sample.name.endswith("_total")
+        )
+    )

@@ -32,25 +32,25 @@ class Section(BaseModel):
 class KafkaSettings(Section):
     """How to reach the broker."""
 
-    bootstrap_servers: str = Field("127.0.0.1:9092", description="Brokers, host:port, separated by commas.")
+    bootstrap_servers: str = Field(default="127.0.0.1:9092", description="Brokers, host:port, separated by commas.")
     prefix: str = Field(
-        DEFAULT_PREFIX, pattern=r"^[a-zA-Z0-9._-]+$", description="First part of topic and group names."
+        default=DEFAULT_PREFIX, pattern=r"^[a-zA-Z0-9._-]+$", description="First part of topic and group names."
     )
     session_seconds: float = Field(
-        45.0, gt=0, description="A replica that is silent for this long loses its partitions."
+        default=45.0, gt=0, description="A replica that is silent for this long loses its partitions."
     )
-    heartbeat_seconds: float = Field(3.0, gt=0, description="Time between two heartbeats.")
+    heartbeat_seconds: float = Field(default=3.0, gt=0, description="Time between two heartbeats.")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="Encryption and authentication of the connection."
+        default="PLAINTEXT", description="Encryption and authentication of the connection."
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "SCRAM-SHA-512", description="Mechanism where the protocol is SASL."
+        default="SCRAM-SHA-512", description="Mechanism where the protocol is SASL."
     )
-    username: str = Field("", description="User where the protocol is SASL.")
-    password: SecretStr = Field(SecretStr(""), description="Password where the protocol is SASL.")
-    ca_file: str = Field("", description="Certificate authority of the brokers; empty: the system's.")
-    certificate_file: str = Field("", description="Certificate of this client.")
-    key_file: str = Field("", description="Private key of this client.")
+    username: str = Field(default="", description="User where the protocol is SASL.")
+    password: SecretStr = Field(default=SecretStr(""), description="Password where the protocol is SASL.")
+    ca_file: str = Field(default="", description="Certificate authority of the brokers; empty: the system's.")
+    certificate_file: str = Field(default="", description="Certificate of this client.")
+    key_file: str = Field(default="", description="Private key of this client.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -69,13 +69,13 @@ class KafkaSettings(Section):
 class GrpcSettings(Section):
     """Where gRPC is served."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
-    port: int = Field(50051, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    certificate_file: str = Field("", description="Server certificate; empty: no encryption.")
-    key_file: str = Field("", description="Private key of the server.")
-    client_ca_file: str = Field("", description="Only clients with a certificate of this authority may call.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
+    port: int = Field(default=50051, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    certificate_file: str = Field(default="", description="Server certificate; empty: no encryption.")
+    key_file: str = Field(default="", description="Private key of the server.")
+    client_ca_file: str = Field(default="", description="Only clients with a certificate of this authority may call.")
     max_deadline_seconds: float = Field(
-        3600.0, gt=0, description="A call without a deadline, or with a longer one, is refused."
+        default=3600.0, gt=0, description="A call without a deadline, or with a longer one, is refused."
     )
 
     @model_validator(mode="after")
@@ -90,30 +90,30 @@ class GrpcSettings(Section):
 class MetricsSettings(Section):
     """Where Prometheus finds the metrics."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
-    port: int = Field(9464, ge=0, le=65535, description="Port of /metrics; 0 takes a free one.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
+    port: int = Field(default=9464, ge=0, le=65535, description="Port of /metrics; 0 takes a free one.")
 
 
 class LoopSettings(Section):
     """Deadlines and limits of the stage loop."""
 
     deadline_seconds: float = Field(
-        60.0, gt=0, description="A batch that takes longer is abandoned and its worker killed."
+        default=60.0, gt=0, description="A batch that takes longer is abandoned and its worker killed."
     )
     rebalance_seconds: float = Field(
-        90.0, gt=0, description="Time the group waits for a member to finish; above the deadline."
+        default=90.0, gt=0, description="Time the group waits for a member to finish; above the deadline."
     )
     grace_seconds: float = Field(
-        120.0, gt=0, description="Time from SIGTERM to a hard exit; above rebalance_seconds."
+        default=120.0, gt=0, description="Time from SIGTERM to a hard exit; above rebalance_seconds."
     )
-    attempts: int = Field(3, ge=1, description="Solo attempts before a record is set aside as a crash.")
-    backoff_seconds: float = Field(0.5, gt=0, description="First wait after a transient fault.")
-    backoff_max_seconds: float = Field(30.0, gt=0, description="Longest wait after a transient fault.")
+    attempts: int = Field(default=3, ge=1, description="Solo attempts before a record is set aside as a crash.")
+    backoff_seconds: float = Field(default=0.5, gt=0, description="First wait after a transient fault.")
+    backoff_max_seconds: float = Field(default=30.0, gt=0, description="Longest wait after a transient fault.")
     failure_rate: float = Field(
-        0.2, gt=0, le=1, description="Share of our own failures that stops the stage; bad input never does."
+        default=0.2, gt=0, le=1, description="Share of our own failures that stops the stage; bad input never does."
     )
-    failure_minimum: int = Field(100, ge=1, description="Fewer messages than this never stop the stage.")
-    failure_window_seconds: float = Field(300.0, gt=0, description="Time over which the share is taken.")
+    failure_minimum: int = Field(default=100, ge=1, description="Fewer messages than this never stop the stage.")
+    failure_window_seconds: float = Field(default=300.0, gt=0, description="Time over which the share is taken.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -125,9 +125,9 @@ class LoopSettings(Section):
 class WorkerSettings(Section):
     """Limits of the worker process."""
 
-    memory_mib: int = Field(4096, ge=64, description="Resident memory above which the worker is killed.")
-    warm_seconds: float = Field(300.0, gt=0, description="Longest time to load and compile the model.")
-    threads: int = Field(0, ge=0, description="Threads of the numerical libraries; 0: their own choice.")
+    memory_mib: int = Field(default=4096, ge=64, description="Resident memory above which the worker is killed.")
+    warm_seconds: float = Field(default=300.0, gt=0, description="Longest time to load and compile the model.")
+    threads: int = Field(default=0, ge=0, description="Threads of the numerical libraries; 0: their own choice.")
 
 
 def _replica() -> str:
@@ -146,7 +146,7 @@ class ServiceSettings(BaseSettings):
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     loop: LoopSettings = Field(default_factory=LoopSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
-    log_level: LogLevel = Field("info", description="Least severity that is logged.")
+    log_level: LogLevel = Field(default="info", description="Least severity that is logged.")
     replica: str = Field(
         default_factory=_replica,
         pattern=r"^[a-zA-Z0-9._-]+$",

@@ -178,9 +178,7 @@ def explain(error: ValidationError, service: str) -> str:
     return f"the settings of {service} are wrong: " + "; ".join(sentences) + "."
 
 
-def origins(
-    model: type[BaseModel], loaded: BaseModel, service: str, flags: Mapping[str, Any]
-) -> list[Origin]:
+def origins(model: type[BaseModel], loaded: BaseModel, service: str, flags: Mapping[str, Any]) -> list[Origin]:
     """Return each leaf of loaded settings with the place its value came from."""
     content = read_file()
     result = []

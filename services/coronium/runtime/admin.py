@@ -1,0 +1,109 @@
+"""Create the topics, and say which are missing or differ. Nothing is ever changed or deleted."""
+
+from dataclasses import dataclass
+
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from coronium.contract.topics import DEFAULT_PARTITIONS, Topic
+from coronium.runtime.brokers import kafka_python_options
+from coronium.runtime.errors import Unreachable
+from coronium.runtime.settings import KafkaSettings
+
+
+@dataclass(frozen=True)
+class TopicReport:
+    """What `create_topics` found or did for one topic.
+
+    Parameters
+    ----------
+    name : str
+        Full name.
+    partitions : int
+        As they are now.
+    wanted : int
+        As they should be; a difference is reported and left alone, because a changed count moves targets.
+    created : bool
+        Made by this call.
+    """
+
+    name: str
+    partitions: int
+    wanted: int
+    created: bool
+
+    @property
+    def differs(self) -> bool:
+        """Whether the partition count is not the wanted one."""
+        return self.partitions != self.wanted
+
+
+def admin_client(kafka: KafkaSettings) -> KafkaAdminClient:
+    """Connect. Raises `Unreachable`."""
+    try:
+        return KafkaAdminClient(**kafka_python_options(kafka))
+    except KafkaError:
+        raise unreachable(kafka) from None
+
+
+def unreachable(kafka: KafkaSettings) -> Unreachable:
+    """Return the error for a broker that does not answer."""
+    return Unreachable(
+        f"no Kafka broker answers at {kafka.bootstrap_servers}; start one, or set "
+        "CORONIUM_KAFKA__BOOTSTRAP_SERVERS to where yours is."
+    )
+
+
+def existing(kafka: KafkaSettings) -> dict[str, int]:
+    """Return all topics of the cluster with their partition counts. Raises `Unreachable`."""
+    admin = admin_client(kafka)
+    try:
+        return {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
+    except KafkaError:
+        raise unreachable(kafka) from None
+    finally:
+        admin.close()
+
+
+def create_topics(
+    kafka: KafkaSettings, partitions: int = DEFAULT_PARTITIONS, replication: int = 1
+) -> list[TopicReport]:
+    """Create the topics that are missing and report on all.
+
+    Parameters
+    ----------
+    kafka : KafkaSettings
+        Where, and under which prefix.
+    partitions : int
+        Of every topic that carries targets.
+    replication : int
+        Copies of each partition.
+
+    Raises
+    ------
+    Unreachable
+        The broker does not answer.
+    """
+    there = existing(kafka)
+    admin = admin_client(kafka)
+    reports = []
+    try:
+        for name, topic in kafka.topics:
+            wanted = topic.partitions(partitions)
+            created = name not in there and _create(admin, name, topic, wanted, replication)
+            reports.append(TopicReport(name, wanted if created else there.get(name, wanted), wanted, created))
+    except KafkaError:
+        raise unreachable(kafka) from None
+    finally:
+        admin.close()
+    return reports
+
+
+def _create(admin: KafkaAdminClient, name: str, topic: Topic, partitions: int, replication: int) -> bool:
+    new = NewTopic(name, partitions, replication, topic_configs=topic.configuration())
+    try:
+        admin.create_topics([new])
+    except TopicAlreadyExistsError:
+        return False
+    return True

@@ -1,0 +1,94 @@
+"""What was begun and never ended, remembered on the broker so that it survives every process of ours.
+
+Two kinds of records live in the compacted topic `ATTEMPTS`:
+
+* ``stage/topic/partition``: the offset after the last record of the batch begun there. It is written before the
+  batch is worked on. Whoever is assigned the partition later and finds uncommitted records below it knows that
+  a process died over them: these suspects are worked on one at a time.
+* ``stage/topic/partition/offset``: how often this record was worked on alone. It is written before the attempt
+  and deleted when the record is done.
+
+So a record that kills the whole parent with its worker is set aside after as many deaths as one that kills
+only its worker.
+"""
+
+from google.protobuf.wrappers_pb2 import UInt64Value
+
+from coronium.contract.topics import ATTEMPTS, StageName
+from coronium.runtime.compacted import CompactedTopicReader
+from coronium.runtime.settings import KafkaSettings
+from coronium.runtime.stage import Incoming, Outgoing
+
+
+class Attempts:
+    """The memory of one stage's attempts."""
+
+    def __init__(self, kafka: KafkaSettings, stage: StageName) -> None:
+        self._stage = stage
+        self._prefix = f"{stage.value}/".encode()
+        self._counts: dict[bytes, int] = {}
+        self._reader = CompactedTopicReader(kafka, kafka.topics.name(ATTEMPTS), self._on_record, remember=False)
+        self._begun: dict[tuple[str, int], int] = {}
+
+    async def start(self) -> None:
+        """Connect. Raises what `CompactedTopicReader.start` raises."""
+        await self._reader.start()
+
+    async def stop(self) -> None:
+        """Let go."""
+        await self._reader.stop()
+
+    async def assigned(self, partitions: frozenset[tuple[str, int]]) -> None:
+        """Look up which batches were begun in partitions that are ours now. Raises `Transient`."""
+        await self._reader.catch_up()
+        self._begun = {tp: self._counts.get(self._key(*tp), 0) for tp in partitions}
+
+    def suspect(self, incoming: Incoming) -> bool:
+        """Whether a batch with this record was begun by a process that did not finish it."""
+        return incoming.offset < self._begun.get((incoming.topic, incoming.partition), 0)
+
+    def made(self, incoming: Incoming) -> int:
+        """How many solo attempts of this record were begun."""
+        return self._counts.get(self._key_of(incoming), 0)
+
+    def begin(self, batch: list[Incoming]) -> list[Outgoing]:
+        """Return what must be acknowledged before a batch is worked on."""
+        ends: dict[bytes, int] = {}
+        for incoming in batch:
+            key = self._key(incoming.topic, incoming.partition)
+            ends[key] = max(ends.get(key, 0), incoming.offset + 1)
+        return [self._record(key, end) for key, end in ends.items()]
+
+    def attempt(self, incoming: Incoming) -> list[Outgoing]:
+        """Return what must be acknowledged before a record is worked on alone; counts the attempt."""
+        key = self._key_of(incoming)
+        self._counts[key] = self._counts.get(key, 0) + 1
+        return [self._record(key, self._counts[key])]
+
+    def undo(self, incoming: Incoming) -> list[Outgoing]:
+        """Return what takes the last attempt back: it was given up, not died of."""
+        key = self._key_of(incoming)
+        self._counts[key] = max(self._counts.get(key, 1) - 1, 0)
+        return [self._record(key, self._counts[key])]
+
+    def done(self, incoming: Incoming) -> list[Outgoing]:
+        """Return what forgets the attempts of a record; nothing where there were none."""
+        key = self._key_of(incoming)
+        return [Outgoing(ATTEMPTS, key, None)] if self._counts.pop(key, 0) else []
+
+    def _record(self, key: bytes, value: int) -> Outgoing:
+        return Outgoing(ATTEMPTS, key, UInt64Value(value=value).SerializeToString())
+
+    def _key(self, topic: str, partition: int) -> bytes:
+        return self._prefix + f"{topic}/{partition}".encode()
+
+    def _key_of(self, incoming: Incoming) -> bytes:
+        return self._key(incoming.topic, incoming.partition) + f"/{incoming.offset}".encode()
+
+    def _on_record(self, partition: int, key: bytes, value: bytes | None) -> None:
+        if not key.startswith(self._prefix):
+            return
+        if value is None:
+            self._counts.pop(key, None)
+        else:
+            self._counts[key] = UInt64Value.FromString(value).value

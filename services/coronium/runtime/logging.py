@@ -1,0 +1,65 @@
+"""Structured logs: one JSON object per line on standard error, with the trace that it belongs to."""
+
+import contextvars
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_trace: contextvars.ContextVar[str] = contextvars.ContextVar("trace", default="")
+
+LIBRARIES = ("faust", "mode", "aiokafka", "kafka", "asyncio", "grpc")
+"""Loggers that speak at warning and above unless the level is debug."""
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """Format a record as one JSON object; fields given as ``extra=`` become members."""
+
+    def __init__(self, service: str, replica: str) -> None:
+        super().__init__()
+        self._fixed = {"service": service, "replica": replica}
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line."""
+        entry: dict[str, object] = {
+            "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            "logger": record.name,
+            **self._fixed,
+        }
+        if trace := _trace.get():
+            entry["trace_id"] = trace
+        entry.update({name: value for name, value in vars(record).items() if name not in _STANDARD})
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)
+
+
+def configure(service: str, replica: str, level: str) -> None:
+    """Send all logs of this process to standard error as JSON."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter(service, replica))
+    logging.getLogger().handlers[:] = [handler]
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Set the least severity that is logged: debug, info, warning or error."""
+    logging.getLogger().setLevel(level.upper())
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(level.upper() if level in ("debug", "error") else "WARNING")
+
+
+@contextmanager
+def traced(trace_id: str) -> Iterator[None]:
+    """Name the trace in every log line written inside."""
+    token = _trace.set(trace_id)
+    try:
+        yield
+    finally:
+        _trace.reset(token)

