@@ -30,9 +30,7 @@ def test_every_preset_has_a_rising_grid_a_positive_area_and_modes_of_one_length(
 
 
 def test_an_unknown_instrument_is_named_beside_the_known_ones():
-    with pytest.raises(
-        UnknownInstrumentError, match=r"'hinode-eiss'.*hinode-eis, chandra-letg, chandra-meg, euve"
-    ):
+    with pytest.raises(UnknownInstrumentError, match=r"'hinode-eiss'.*hinode-eis, chandra-letg, chandra-meg, euve"):
         get_instrument("hinode-eiss")
 
 
@@ -50,10 +48,7 @@ def test_the_eis_windows_are_those_of_the_sample_raster():
 
 
 def test_eis_lost_more_of_its_long_wave_area_than_of_its_short_wave_area():
-    lost = {
-        w: effective_area(np.array([w]), 2021.18)[0] / preflight_area(np.array([w]))[0]
-        for w in (192.4, 263.3)
-    }
+    lost = {w: effective_area(np.array([w]), 2021.18)[0] / preflight_area(np.array([w]))[0] for w in (192.4, 263.3)}
     assert 0.5 < lost[192.4] < 0.75
     assert 0.3 < lost[263.3] < 0.45
 

@@ -34,9 +34,7 @@ def test_the_observations_are_25_spectra_and_one_cube_of_25_exposures():
 def test_the_grid_is_the_instruments_and_masked_ranges_hold_no_counts():
     instrument = get_instrument("chandra-letg")
     for channel in read_capella_cube().channels:
-        np.testing.assert_array_equal(
-            channel.wavelength_edges, instrument.channel(channel.name).wavelength_edges
-        )
+        np.testing.assert_array_equal(channel.wavelength_edges, instrument.channel(channel.name).wavelength_edges)
         assert np.all(channel.counts[~channel.mask] == 0)
         assert np.all(np.isfinite(channel.area_exposure))
         assert np.all(channel.background_scale == 10)

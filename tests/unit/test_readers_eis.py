@@ -8,7 +8,9 @@ import pytest
 from coronium.physics.instruments import get_instrument
 from coronium.physics.instruments.eis_calibration import effective_area, preflight_area
 from coronium.physics.readers.eis import read_raster
+from coronium.physics.readers.errors import SpectrumFormatError
 from coronium.physics.readers.fe12 import fe12_ratio_density, fit_line
+from coronium.physics.readers.tabular import read_spectra
 from coronium.physics.spectrum import Channel, Spectrum
 from tests._shared import shared_path
 
@@ -62,9 +64,7 @@ def test_line_radiances_agree_with_eispacs_own_fit(raster):
     with h5py.File(file) as fit:
         # The map begins 16 rows below He II's, which is row 0 of the Fe XII window.
         reference = fit["fit/int"][:115, :, 0]
-    reference = np.nanmean(
-        np.where(reference > 0, reference, np.nan).reshape(23, 5, 5, 5), axis=(1, 3)
-    ).ravel()
+    reference = np.nanmean(np.where(reference > 0, reference, np.nan).reshape(23, 5, 5, 5), axis=(1, 3)).ravel()
     at_line = np.array([192.394])
     in_flight = (effective_area(at_line, 2021.18) / preflight_area(at_line))[0]
     ours = np.array([fit_line(window(s, "fe-12-192"), 192.394).radiance for s in raster]) * in_flight
@@ -102,6 +102,18 @@ def test_a_missing_eispac_is_one_sentence_with_the_command(monkeypatch):
         read_raster()
 
 
-def test_a_missing_file_is_named():
-    with pytest.raises(FileNotFoundError, match="nowhere"):
+def test_a_file_that_is_no_raster_is_one_sentence(tmp_path):
+    pytest.importorskip("eispac")
+    with pytest.raises(SpectrumFormatError, match=r"nowhere\.data\.h5: no such file"):
         read_raster("nowhere.data.h5")
+    for name in ("eis_x.data.h5", "eis_x.head.h5"):
+        (tmp_path / name).write_text("not HDF5")
+    with pytest.raises(SpectrumFormatError, match="not a complete pair"):
+        read_raster(tmp_path / "eis_x.data.h5")
+
+
+def test_the_same_raster_by_its_path_has_the_same_targets(raster):
+    file = shared_path("data", "eis_ar12807", "eis_20210306_064444.data.h5")
+    by_path = read_spectra(file)
+    assert [spectrum.target for spectrum in by_path] == [spectrum.target for spectrum in raster]
+    np.testing.assert_array_equal(by_path[50].channels[2].counts, raster[50].channels[2].counts)

@@ -152,9 +152,7 @@ class Instrument:
         for channel in self.channels:
             if channel.name == name:
                 return channel
-        raise KeyError(
-            f"{self.name} has no channel {name!r}; it has {', '.join(c.name for c in self.channels)}"
-        )
+        raise KeyError(f"{self.name} has no channel {name!r}; it has {', '.join(c.name for c in self.channels)}")
 
     def area_exposure(self, channel: ChannelResponse, exposure_seconds: float | None = None) -> FloatArray:
         """Effective area x time x solid angle x pixels: (N,) cm2 s for stars, cm2 s sr for resolved ones."""

@@ -91,9 +91,7 @@ def chandra_letg() -> Instrument:
     between = smooth_modes(wavelength, 0.03, 0.5)
     channels = []
     for order, sign in (("negative", -1.0), ("positive", 1.0)):
-        background = data[f"{order}_background"].sum() / (
-            data["backscal"][0] * 1e3 * seconds * len(wavelength)
-        )
+        background = data[f"{order}_background"].sum() / (data["backscal"][0] * 1e3 * seconds * len(wavelength))
         channels.append(
             ChannelResponse(
                 name=f"letg-{order}",
@@ -190,9 +188,7 @@ def euve() -> Instrument:
     modes = [smooth_modes(wavelength, 0.20, 0.5) for _, _, wavelength in shapes]
     total = sum(map(len, modes))
     channels, first = [], 0
-    for (arm, _, _, fwhm, shift, orders), (_, edges, wavelength), own in zip(
-        arms, shapes, modes, strict=True
-    ):
+    for (arm, _, _, fwhm, shift, orders), (_, edges, wavelength), own in zip(arms, shapes, modes, strict=True):
         padded = np.zeros((total, len(wavelength)))
         padded[first : first + len(own)] = own
         first += len(own)
@@ -200,9 +196,7 @@ def euve() -> Instrument:
             ChannelResponse(
                 name=f"euve-{arm}",
                 wavelength_edges=edges,
-                effective_area=np.interp(
-                    wavelength, data[f"euve_{arm}_wavelength"], data[f"euve_{arm}_area"]
-                ),
+                effective_area=np.interp(wavelength, data[f"euve_{arm}_wavelength"], data[f"euve_{arm}_area"]),
                 fwhm=fwhm,
                 fwhm_log_sd=0.10,
                 shift_sd=shift,

@@ -21,18 +21,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coronium.physics.instruments import Instrument, get_instrument
 from coronium.physics.instruments.eis_calibration import effective_area, preflight_area, read_noise
+from coronium.physics.readers.errors import SpectrumFormatError
 from coronium.physics.readers.fe12 import HC, fe12_ratio_density
 from coronium.physics.spectrum import Channel, FloatArray, SourceKind, Spectrum, Statistic
 
 __all__ = ["Raster", "Window", "fe12_ratio_density", "read_raster"]
 
-SAMPLE = "eis_20210306_064444"
+SAMPLE, SAMPLE_REGION = "eis_20210306_064444", "ar12807"
+SAME_WINDOW = 0.03
+"""Windows agree with the preset's when their ends do to this, Angstrom; one pixel is 0.022 A."""
+
 LEAST_PIXELS = 0.5
 """A bin of a macropixel is used when at least this fraction of its pixels is valid."""
 
@@ -84,7 +89,7 @@ class Raster:
 
 
 def read_raster(
-    path: str | Path | None = None, macropixel: tuple[int, int] = (5, 5), region: str = "ar12807"
+    path: str | Path | None = None, macropixel: tuple[int, int] = (5, 5), region: str = ""
 ) -> list[Spectrum]:
     """Read an EIS raster as macropixels, each a spectrum of its own.
 
@@ -101,7 +106,8 @@ def read_raster(
     macropixel : (int, int)
         Rows and raster steps of a macropixel. What does not fill one at the upper and right edges is left.
     region : str
-        Middle part of the target's name, `sun/<region>/x012y007`.
+        Middle part of the target's name, `sun/<region>/x012y007`. Default: `ar12807` for the raster that
+        ships with eispac, the date and time of its first exposure for another.
 
     Returns
     -------
@@ -112,9 +118,13 @@ def read_raster(
     ------
     ImportError
         When eispac is missing; the message names the command that installs it.
+    SpectrumFormatError
+        When the file is absent, unreadable or of other windows than `hinode-eis` has.
     """
     with _files(path) as data_file:
         raster = _read(data_file)
+        if not region:
+            region = SAMPLE_REGION if data_file.name.startswith(SAMPLE) else data_file.name.split(".")[0][4:]
     instrument = get_instrument("hinode-eis")
     rows, steps = macropixel
     lowest, highest = _short_wave_rows(raster)
@@ -137,7 +147,7 @@ def _files(path: str | Path | None) -> Iterator[Path]:
     """The data file; the shipped pair is unpacked together, since its reader looks for both."""
     if path is not None:
         if not Path(path).is_file():
-            raise FileNotFoundError(f"no EIS file at {path}")
+            raise SpectrumFormatError(f"{path}: no such file")
         yield Path(path)
         return
     _eispac()
@@ -145,7 +155,7 @@ def _files(path: str | Path | None) -> Iterator[Path]:
         yield folder / f"{SAMPLE}.data.h5"
 
 
-def _eispac():  # type: ignore[no-untyped-def]
+def _eispac() -> Any:
     try:
         import eispac
     except ImportError as error:
@@ -155,18 +165,24 @@ def _eispac():  # type: ignore[no-untyped-def]
 
 def _read(data_file: Path) -> Raster:
     eispac = _eispac()
-    names = [channel.name for channel in get_instrument("hinode-eis").channels]
-    info = eispac.read_wininfo(data_file)
-    if len(info) != len(names):
-        raise ValueError(
-            f"{data_file.name} has {len(info)} windows; hinode-eis knows the {len(names)} of {SAMPLE}"
-        )
     windows = {}
-    for index, name in enumerate(names):
-        with contextlib.redirect_stdout(io.StringIO()):
-            cube = eispac.read_cube(str(data_file), window=index, apply_radcal=False)
-        meta = cube.meta
-        windows[name] = _window(cube, meta)
+    try:
+        info = eispac.read_wininfo(data_file)
+        for channel in get_instrument("hinode-eis").channels:
+            low, high = channel.wavelength[0], channel.wavelength[-1]
+            found = np.flatnonzero(
+                (np.abs(info["wvl_min"] - low) < SAME_WINDOW) & (np.abs(info["wvl_max"] - high) < SAME_WINDOW)
+            )
+            if len(found) != 1:
+                raise SpectrumFormatError(
+                    f"{data_file}: has no window {low:.2f}-{high:.2f} A; hinode-eis is the windows of {SAMPLE}"
+                )
+            with contextlib.redirect_stdout(io.StringIO()):
+                cube = eispac.read_cube(str(data_file), window=int(found[0]), apply_radcal=False)
+            meta = cube.meta
+            windows[channel.name] = _window(cube, meta)
+    except (KeyError, OSError, AttributeError) as error:
+        raise SpectrumFormatError(f"{data_file}: not a complete pair of EIS level-1 files ({error})") from error
     times = [datetime.fromisoformat(str(time)).replace(tzinfo=UTC).timestamp() for time in meta["date_obs"]]
     return Raster(
         windows=windows,
@@ -177,7 +193,7 @@ def _read(data_file: Path) -> Raster:
     )
 
 
-def _window(cube, meta) -> Window:  # type: ignore[no-untyped-def]
+def _window(cube: Any, meta: Any) -> Window:
     wavelength = np.asarray(meta["wave"], dtype=float)
     step = (wavelength[-1] - wavelength[0]) / (len(wavelength) - 1)
     laboratory = HC / wavelength / (np.asarray(meta["radcal"], dtype=float) * step)
@@ -196,13 +212,9 @@ def _decimal_year(date: str) -> float:
     return time.year + (time.timetuple().tm_yday - 1) / 365.25
 
 
-def _macropixel(
-    raster: Raster, instrument: Instrument, where: tuple[int, int, int, int], target: str
-) -> Spectrum:
+def _macropixel(raster: Raster, instrument: Instrument, where: tuple[int, int, int, int], target: str) -> Spectrum:
     bottom, rows, left, steps = where
-    channels = tuple(
-        _channel(name, raster.windows[name], where) for name in (c.name for c in instrument.channels)
-    )
+    channels = tuple(_channel(name, raster.windows[name], where) for name in (c.name for c in instrument.channels))
     columns = slice(left, left + steps)
     middle = raster.solar_y[0] + bottom + 0.5 * (rows - 1)
     return Spectrum(

@@ -55,9 +55,7 @@ def fe12_ratio_density(spectrum: Spectrum) -> LineRatio:
     dense = fit_line(channels["fe-12-187"], 186.88, neighbours=(186.60,))
     reference = fit_line(channels["fe-12-192"], 192.394)
     ratio = dense.radiance / reference.radiance
-    return LineRatio(
-        ratio, abs(ratio) * np.hypot(dense.error / dense.radiance, reference.error / reference.radiance)
-    )
+    return LineRatio(ratio, abs(ratio) * np.hypot(dense.error / dense.radiance, reference.error / reference.radiance))
 
 
 def fit_line(channel: Channel, centre: float, neighbours: tuple[float, ...] = ()) -> LineFit:
@@ -84,9 +82,7 @@ def fit_line(channel: Channel, centre: float, neighbours: tuple[float, ...] = ()
     # Counts -> energy radiance per Angstrom.
     factor = HC / wavelength / (channel.area_exposure[0][use].astype(float) * width)
     counts = channel.counts[0][use].astype(float)
-    noise = np.sqrt(
-        np.maximum(counts, 0) + (0 if channel.read_variance is None else channel.read_variance[0][use])
-    )
+    noise = np.sqrt(np.maximum(counts, 0) + (0 if channel.read_variance is None else channel.read_variance[0][use]))
     missing = LineFit(np.nan, np.nan, np.nan, np.nan)
     if len(wavelength) < len(lines) + 3:
         return missing
