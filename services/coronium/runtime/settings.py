@@ -134,24 +134,12 @@ def _replica() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-class ServiceSettings(BaseSettings):
-    """What every service can be told. A service adds its own fields in a subclass and sets `service`."""
+class Settings(BaseSettings):
+    """Reads a settings class from flag, environment and file; `service` names it there."""
 
     model_config = SettingsConfigDict(extra="forbid", validate_default=True, env_nested_delimiter="__")
 
     service: ClassVar[str] = ""
-
-    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
-    grpc: GrpcSettings = Field(default_factory=GrpcSettings)
-    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
-    loop: LoopSettings = Field(default_factory=LoopSettings)
-    worker: WorkerSettings = Field(default_factory=WorkerSettings)
-    log_level: LogLevel = Field(default="info", description="Least severity that is logged.")
-    replica: str = Field(
-        default_factory=_replica,
-        pattern=r"^[a-zA-Z0-9._-]+$",
-        description="Name of this process among the replicas; default: host name and process id.",
-    )
 
     @classmethod
     def settings_customise_sources(
@@ -179,7 +167,7 @@ class ServiceSettings(BaseSettings):
         SettingsError
             One sentence for each fault: an unknown name, a value out of range, an unreadable file.
         """
-        settings_sources.refuse_unknown_names(cls, cls.service)
+        settings_sources.refuse_unknown_names((cls, ServiceSettings), cls.service)
         try:
             return cls(**flags)
         except ValidationError as error:
@@ -189,6 +177,22 @@ class ServiceSettings(BaseSettings):
     def origins(cls, **flags: Any) -> list[settings_sources.Origin]:
         """Return each field with its value and where it came from, secrets masked."""
         return settings_sources.origins(cls, cls.load(**flags), cls.service, flags)
+
+
+class ServiceSettings(Settings):
+    """What every service can be told. A service adds its own fields in a subclass and sets `service`."""
+
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    grpc: GrpcSettings = Field(default_factory=GrpcSettings)
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    loop: LoopSettings = Field(default_factory=LoopSettings)
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    log_level: LogLevel = Field(default="info", description="Least severity that is logged.")
+    replica: str = Field(
+        default_factory=_replica,
+        pattern=r"^[a-zA-Z0-9._-]+$",
+        description="Name of this process among the replicas; default: host name and process id.",
+    )
 
 
 def exit_on_settings_error(error: SettingsError) -> None:

@@ -3,7 +3,7 @@
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,13 +151,13 @@ def read_file() -> dict[str, Any]:
         raise SettingsError(f"{SETTINGS_FILE} names {path}, which cannot be read: {error}.") from None
 
 
-def refuse_unknown_names(model: type[BaseModel], service: str) -> None:
+def refuse_unknown_names(models: Sequence[type[BaseModel]], service: str) -> None:
     """Raise `SettingsError` for a ``CORONIUM_`` name in the environment that no setting has.
 
-    Names of other services are theirs to check. A name without a service must be a field of this service or
-    of any service's common part, which `model` includes.
+    Names of other services are theirs to check. `models` are the settings of this one, and the part that all
+    services have in common: a name without a service may be meant for another.
     """
-    own = {name for leaf in leaves(model) for name in leaf.names(service)}
+    own = {name for model in models for leaf in leaves(model) for name in leaf.names(service)}
     own |= {f"{name}_FILE" for name in own}
     others = tuple(f"{PREFIX}{other.upper()}__" for other in SERVICES if other != service)
     for name in sorted(os.environ):
