@@ -28,7 +28,7 @@ def spectrum(target: str = "capella", *, seed: int = 0, bins: int = 40, name: st
     )
     exposure = message.exposures.add(name=f"obs-{seed}", seconds=30_000.0)
     exposure.start.FromDatetime(EPOCH_ZERO + timedelta(days=seed))
-    channel = message.channels.add(name="order 1", statistic=spectrum_pb2.STATISTIC_POISSON)
+    channel = message.channels.add(name="letg-negative", statistic=spectrum_pb2.STATISTIC_POISSON)
     channel.wavelength_edges.extend(np.linspace(18.0, 23.0, bins + 1))
     channel.counts.extend(random.poisson(12.0, bins).astype(float))
     channel.area_exposure.extend(np.full(bins, 2.5e5))
@@ -99,7 +99,7 @@ def posterior(
     message.lines.add(
         label="O VII 21.602", wavelength=21.602, probability=0.98, flux=3.1e-4, flux_error=2e-5, identified=True
     )
-    band = message.predictive.add(name="order 1", rebinned=1)
+    band = message.predictive.add(name="letg-negative", rebinned=1)
     for field in ("wavelength", "lower", "median", "upper"):
         getattr(band, field).extend(np.linspace(18.0, 23.0, 40))
     return message

@@ -1,0 +1,1 @@
+"""REST over the gRPC services: the same questions and answers, as JSON."""

@@ -64,7 +64,7 @@ GRPC_METHODS = (
     "Reload",
     "SetLogLevel",
 )
-HTTP_ROUTES = ("results", "result", "submit", "health", "openapi")
+HTTP_ROUTES = ("results", "result", "draws", "submit", "dead_letters", "health", "metrics")
 HTTP_CLASSES = ("2xx", "3xx", "4xx", "5xx")
 
 _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0)

@@ -1,0 +1,72 @@
+"""What is true of every request: it is counted, and its body is no larger than it may be."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from coronium.runtime.metrics import HTTP_REQUESTS, HTTP_SECONDS
+
+
+class LimitBody:
+    """Answers 413 to a request whose body is too large, announced or not, without reading the rest."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, counting what it sends."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        announced = int(length) if length.isdigit() else 0
+        received = 0
+
+        async def counted_receive() -> Message:
+            nonlocal received
+            if announced > self._max_bytes:
+                raise self._too_large()
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_bytes:
+                raise self._too_large()
+            return message
+
+        await self._app(scope, counted_receive, send)
+
+    def _too_large(self) -> HTTPException:
+        return HTTPException(
+            413, f"The body is larger than {self._max_bytes} bytes; publish large spectra through Kafka or gRPC"
+        )
+
+
+class CountRequests:
+    """Counts requests and their time by route and class of status; a path is never a label."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and take its time."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = time.perf_counter()
+        status = 500
+
+        async def noted_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted_send)
+        finally:
+            route = getattr(scope.get("route"), "name", "")
+            HTTP_REQUESTS.labels(route=route, status=f"{status // 100}xx").inc()
+            HTTP_SECONDS.labels(route=route).observe(time.perf_counter() - begun)

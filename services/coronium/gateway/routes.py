@@ -1,0 +1,169 @@
+"""The routes: each is one gRPC call."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from coronium.contract.limits import MAX_SPECTRUM_BYTES
+from coronium.gateway import answers, schemas
+from coronium.gateway.submission import SpectrumInput, as_utc, spectrum_message
+from coronium.gateway.upstream import Upstream, UpstreamError
+from coronium.runtime.metrics import REGISTRY
+from coronium.v1 import ingestion_pb2, posterior_pb2, results_pb2
+
+router = APIRouter()
+
+_KINDS = {"single": posterior_pb2.RESULT_KIND_SINGLE, "joint": posterior_pb2.RESULT_KIND_JOINT}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": schemas.Problem, "description": meaning}
+    for status, meaning in {
+        400: "The request makes no sense.",
+        422: "The request has not the documented shape.",
+        503: "A service behind the gateway does not answer.",
+        504: "A service behind the gateway did not answer in time.",
+    }.items()
+}
+_MISSING: dict[int | str, dict[str, Any]] = {404: {"model": schemas.Problem, "description": "There is no such result."}}
+_TOO_LARGE: dict[int | str, dict[str, Any]] = {
+    413: {"model": schemas.Problem, "description": "The spectrum is too large."}
+}
+
+
+def _upstream(request: Request) -> Upstream:
+    return request.app.state.upstream
+
+
+Services = Annotated[Upstream, Depends(_upstream)]
+PageSize = Annotated[int, Query(ge=1, le=1000)]
+PageToken = Annotated[str, Query(description="next_page_token of the page before, with the same filter.")]
+
+
+def _filter(
+    target: Annotated[str, Query(description="Exact target, or a prefix ending in '*'.")] = "",
+    instrument: str = "",
+    name: str = "",
+    fingerprint: str = "",
+    kind: Literal["single", "joint"] | None = None,
+    observed_from: datetime | None = None,
+    observed_until: Annotated[datetime | None, Query(description="Observed before this time.")] = None,
+    fitted_from: datetime | None = None,
+    log_temperature_min: float | None = None,
+    log_temperature_max: float | None = None,
+    log_density_min: float | None = None,
+    log_density_max: float | None = None,
+    include_superseded: Annotated[bool, Query(description="Also those a later result replaced.")] = False,
+) -> results_pb2.ResultFilter:
+    chosen = results_pb2.ResultFilter(
+        target=target,
+        instrument=instrument,
+        name=name,
+        fingerprint=fingerprint,
+        include_superseded=include_superseded,
+        log_temperature_min=log_temperature_min,
+        log_temperature_max=log_temperature_max,
+        log_density_min=log_density_min,
+        log_density_max=log_density_max,
+    )
+    if kind is not None:
+        chosen.kind = _KINDS[kind]
+    for stamp, instant in (
+        (chosen.observed_from, observed_from),
+        (chosen.observed_until, observed_until),
+        (chosen.fitted_from, fitted_from),
+    ):
+        if instant is not None:
+            stamp.FromDatetime(as_utc(instant))
+    return chosen
+
+
+@router.get("/v1/results", name="results", tags=["results"], responses=_PROBLEMS)
+async def list_results(
+    services: Services,
+    chosen: Annotated[results_pb2.ResultFilter, Depends(_filter)],
+    page_size: PageSize = 100,
+    page_token: PageToken = "",
+) -> schemas.ResultPage:
+    """List results, the newest first, without draws and predictive bands."""
+    request = results_pb2.ListRequest(filter=chosen, page_size=page_size, page_token=page_token)
+    page = await services.call("results", services.results.List(request, timeout=services.deadline))
+    return schemas.ResultPage(
+        results=[answers.result(posterior) for posterior in page.posteriors],
+        next_page_token=page.next_page_token or None,
+        total=page.total,
+    )
+
+
+@router.get("/v1/results/{id}", name="result", tags=["results"], responses=_PROBLEMS | _MISSING)
+async def get_result(services: Services, id: str) -> schemas.ResultDetail:
+    """Return one result by its id, or the current one of a fingerprint."""
+    request = results_pb2.GetRequest(id=id)
+    return answers.result_detail(
+        await services.call("results", services.results.Get(request, timeout=services.deadline))
+    )
+
+
+@router.get("/v1/results/{id}/draws", name="draws", tags=["results"], responses=_PROBLEMS | _MISSING)
+async def get_draws(services: Services, id: str) -> schemas.DrawTable:
+    """Return the thinned draws of one result."""
+    request = results_pb2.DrawsRequest(result_id=id)
+    parts = await services.stream("results", services.results.Draws(request, timeout=services.deadline))
+    return answers.draw_table(id, (part.draws for part in parts))
+
+
+@router.post("/v1/spectra", name="submit", tags=["spectra"], status_code=202, responses=_PROBLEMS | _TOO_LARGE)
+async def submit(services: Services, spectrum: SpectrumInput) -> schemas.Submitted:
+    """Submit one spectrum; its result will appear under the fingerprint."""
+    message = await asyncio.to_thread(spectrum_message, spectrum)
+    if message.ByteSize() > MAX_SPECTRUM_BYTES:
+        raise UpstreamError(
+            413,
+            f"The spectrum takes {message.ByteSize()} bytes and may take {MAX_SPECTRUM_BYTES}; split its exposures.",
+        )
+    request = ingestion_pb2.SubmitRequest(spectrum=message)
+    answer = await services.call("ingestion", services.ingestion.Submit(request, timeout=services.deadline))
+    return schemas.Submitted(fingerprint=answer.fingerprint, duplicate=answer.duplicate)
+
+
+@router.get("/v1/dead-letters", name="dead_letters", tags=["operations"], responses=_PROBLEMS)
+async def list_dead_letters(
+    services: Services,
+    stage: Literal["ingestion", "extraction", "fitting", "results"] | None = None,
+    page_size: PageSize = 100,
+    page_token: PageToken = "",
+) -> schemas.DeadLetterPage:
+    """List messages that stages set aside and no result has beaten, the newest first."""
+    request = results_pb2.ListDeadLettersRequest(stage=stage or "", page_size=page_size, page_token=page_token)
+    page = await services.call("results", services.results.ListDeadLetters(request, timeout=services.deadline))
+    return schemas.DeadLetterPage(
+        dead_letters=[answers.dead_letter(letter) for letter in page.dead_letters],
+        next_page_token=page.next_page_token or None,
+        total=page.total,
+    )
+
+
+@router.get("/healthz", name="health", tags=["operations"])
+async def healthz() -> dict[str, str]:
+    """Answer while the process runs."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", name="health", tags=["operations"], responses={503: {"model": schemas.Health}})
+async def readyz(services: Services, response: Response) -> schemas.Health:
+    """Answer 200 while results can be read; whether spectra can be submitted is told beside it."""
+    results, ingestion = await asyncio.gather(services.serving("results"), services.serving("ingestion"))
+    response.status_code = 200 if results else 503
+    words = {True: "serving", False: "not serving"}
+    return schemas.Health(
+        status="ready" if results else "not ready", results=words[results], ingestion=words[ingestion]
+    )
+
+
+@router.get("/metrics", name="metrics", tags=["operations"])
+async def metrics() -> Response:
+    """Return the metrics of this process in Prometheus' text format."""
+    return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

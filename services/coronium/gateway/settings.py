@@ -1,0 +1,39 @@
+"""What the gateway can be told, beyond what every service can."""
+
+from typing import ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from coronium.contract.limits import MEBIBYTE
+from coronium.runtime.settings import Section, ServiceSettings
+
+
+class UpstreamSettings(Section):
+    """Where the gRPC services are that the gateway asks."""
+
+    results: str = Field(default="127.0.0.1:50054", description="ResultsService, host:port.")
+    ingestion: str = Field(default="127.0.0.1:50051", description="IngestionService, host:port.")
+    deadline_seconds: float = Field(default=10.0, gt=0, description="Longest wait for an answer of a service.")
+    ca_file: str = Field(default="", description="Certificate authority of the services; empty: no encryption.")
+    certificate_file: str = Field(default="", description="Certificate of the gateway, where services ask for it.")
+    key_file: str = Field(default="", description="Private key of the gateway.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("certificate_file and key_file belong together")
+        if self.certificate_file and not self.ca_file:
+            raise ValueError("certificate_file and key_file need ca_file")
+        return self
+
+
+class GatewaySettings(ServiceSettings):
+    """Settings of the gateway."""
+
+    service: ClassVar[str] = "gateway"
+
+    host: str = Field(default="127.0.0.1", description="Address to serve HTTP on; 0.0.0.0 for all.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port to serve HTTP on; 0 takes a free one.")
+    # A number takes up to six times the room in JSON that it takes in protobuf.
+    max_body_bytes: int = Field(default=48 * MEBIBYTE, gt=0, description="Largest request body.")
+    upstream: UpstreamSettings = Field(default_factory=UpstreamSettings)

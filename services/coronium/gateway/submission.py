@@ -1,0 +1,102 @@
+"""A spectrum as JSON: the fields of `coronium.v1.Spectrum`, and the message it stands for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from coronium.v1 import spectrum_pb2
+
+# Single precision holds no larger number.
+_Number = Annotated[float, Field(ge=-3.4028234e38, le=3.4028234e38, allow_inf_nan=False)]
+
+_STATISTICS = {
+    "poisson": spectrum_pb2.STATISTIC_POISSON,
+    "counts_with_read_noise": spectrum_pb2.STATISTIC_COUNTS_WITH_READ_NOISE,
+    "flux": spectrum_pb2.STATISTIC_FLUX,
+}
+_SOURCES = {"resolved": spectrum_pb2.SOURCE_KIND_RESOLVED, "star": spectrum_pb2.SOURCE_KIND_STAR}
+_PLASMA_MODELS = {
+    "isothermal": spectrum_pb2.PLASMA_MODEL_ISOTHERMAL,
+    "gaussian_dem": spectrum_pb2.PLASMA_MODEL_GAUSSIAN_DEM,
+}
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ExposureInput(_Input):
+    """One exposure of an epoch."""
+
+    seconds: float = Field(gt=0)
+    start: datetime | None = Field(default=None, description="Without a zone: UTC.")
+    name: str = ""
+
+
+class ChannelInput(_Input):
+    """One order, arm or window: E exposures of N bins, arrays row by row [exposure, wavelength]."""
+
+    name: str
+    wavelength_edges: list[_Number] = Field(min_length=2, description="N + 1 increasing bin edges in Angstrom.")
+    statistic: Literal["poisson", "counts_with_read_noise", "flux"]
+    counts: list[_Number] = Field(description="E * N counts, or calibrated values.")
+    area_exposure: list[_Number] = Field(
+        description="E * N: effective area x exposure time (x solid angle), cm2 s (sr)."
+    )
+    mask: list[bool] = Field(default_factory=list, description="E * N: may the bin be used? Empty: all may.")
+    background: list[_Number] = Field(default_factory=list, description="E * N counts of the background region.")
+    background_scale: list[_Number] = Field(
+        default_factory=list, description="E values: background area over source area."
+    )
+    read_variance: list[_Number] = Field(
+        default_factory=list, description="E * N variances of the detector noise, counts^2."
+    )
+    line_width: float = Field(default=0.0, ge=0, description="FWHM of the lines in Angstrom; 0: the preset's.")
+
+
+class SpectrumInput(_Input):
+    """One epoch of one target: exposures that share temperature and density."""
+
+    target: str = Field(examples=["capella", "sun/ar12807/x012y007"])
+    instrument: str = Field(examples=["hinode-eis", "chandra-letg", "chandra-meg", "euve"])
+    source: Literal["resolved", "star"]
+    exposures: list[ExposureInput] = Field(min_length=1)
+    channels: list[ChannelInput] = Field(min_length=1)
+    distance_pc: float = Field(default=0.0, ge=0, description="Parsec; 0: unknown.")
+    name: str = Field(default="", description="Your own name of the spectrum.")
+    annotations: dict[str, str] = Field(default_factory=dict)
+    plasma_model: Literal["isothermal", "gaussian_dem"] = "isothermal"
+
+
+def spectrum_message(given: SpectrumInput) -> spectrum_pb2.Spectrum:
+    """Return the message that a spectrum in JSON stands for; what it means is ingestion's to check."""
+    message = spectrum_pb2.Spectrum(
+        target=given.target,
+        instrument=given.instrument,
+        source=_SOURCES[given.source],
+        distance_pc=given.distance_pc,
+        name=given.name,
+        annotations=given.annotations,
+        plasma_model=_PLASMA_MODELS[given.plasma_model],
+    )
+    for exposure in given.exposures:
+        added = message.exposures.add(name=exposure.name, seconds=exposure.seconds)
+        if exposure.start is not None:
+            added.start.FromDatetime(as_utc(exposure.start))
+    for channel in given.channels:
+        message.channels.append(
+            spectrum_pb2.Channel(
+                **channel.model_dump(exclude={"statistic", "mask"}),
+                statistic=_STATISTICS[channel.statistic],
+                mask=bytes(channel.mask),
+            )
+        )
+    return message
+
+
+def as_utc(instant: datetime) -> datetime:
+    """Return an instant in UTC; one without a zone is taken to be in UTC."""
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

@@ -1,0 +1,124 @@
+"""The gRPC services behind the gateway: channels, deadlines, and what their errors mean in HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from coronium.contract.limits import GRPC_CHANNEL_OPTIONS
+from coronium.gateway.settings import UpstreamSettings
+from coronium.runtime.errors import StartError
+from coronium.v1 import ingestion_pb2_grpc, results_pb2_grpc
+
+Answer = TypeVar("Answer")
+
+# What a client of the gateway did wrong keeps the service's own sentence; the rest is not theirs to read.
+_STATUSES = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.FAILED_PRECONDITION: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+}
+
+
+class UpstreamError(Exception):
+    """A service did not give the answer; the text is one sentence.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status of the response.
+    sentence : str
+        What the client reads.
+    """
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class Upstream:
+    """Stubs of the services, and the one way to call them.
+
+    Parameters
+    ----------
+    settings : UpstreamSettings
+    results, ingestion : grpc.aio.Channel
+    """
+
+    def __init__(self, settings: UpstreamSettings, results: grpc.aio.Channel, ingestion: grpc.aio.Channel) -> None:
+        self.deadline = settings.deadline_seconds
+        self.results = results_pb2_grpc.ResultsServiceStub(results)
+        self.ingestion = ingestion_pb2_grpc.IngestionServiceStub(ingestion)
+        self._channels = {"results": results, "ingestion": ingestion}
+
+    async def call(self, service: str, answer: Awaitable[Answer]) -> Answer:
+        """Await a call's answer.
+
+        Raises
+        ------
+        UpstreamError
+            The service refused, or did not answer.
+        """
+        try:
+            return await answer
+        except grpc.aio.AioRpcError as error:
+            raise self._explained(service, error) from None
+
+    async def stream(self, service: str, answers: AsyncIterator[Answer]) -> list[Answer]:
+        """Await all answers of a streaming call; raises as `call` does."""
+        try:
+            return [answer async for answer in answers]
+        except grpc.aio.AioRpcError as error:
+            raise self._explained(service, error) from None
+
+    async def serving(self, service: str) -> bool:
+        """Return whether a service says that it is healthy."""
+        try:
+            stub = health_pb2_grpc.HealthStub(self._channels[service])
+            response = await stub.Check(health_pb2.HealthCheckRequest(), timeout=self.deadline)
+        except grpc.aio.AioRpcError:
+            return False
+        return response.status == health_pb2.HealthCheckResponse.SERVING
+
+    def _explained(self, service: str, error: grpc.aio.AioRpcError) -> UpstreamError:
+        if error.code() in _STATUSES:
+            return UpstreamError(_STATUSES[error.code()], error.details() or f"The {service} service refused.")
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return UpstreamError(504, f"The {service} service did not answer within {self.deadline:g} s.")
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            return UpstreamError(503, f"The {service} service does not answer now; try again later.")
+        return UpstreamError(502, f"The {service} service failed ({error.code().name}).")
+
+
+@asynccontextmanager
+async def connected(settings: UpstreamSettings) -> AsyncIterator[Upstream]:
+    """Open the channels; nothing is connected before the first call."""
+    async with _channel(settings, settings.results) as results, _channel(settings, settings.ingestion) as ingestion:
+        yield Upstream(settings, results, ingestion)
+
+
+def _channel(settings: UpstreamSettings, address: str) -> grpc.aio.Channel:
+    if not settings.ca_file:
+        return grpc.aio.insecure_channel(address, options=GRPC_CHANNEL_OPTIONS)
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=_read(settings.ca_file),
+        private_key=_read(settings.key_file) if settings.key_file else None,
+        certificate_chain=_read(settings.certificate_file) if settings.certificate_file else None,
+    )
+    return grpc.aio.secure_channel(address, credentials, options=GRPC_CHANNEL_OPTIONS)
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise StartError(f"{path} cannot be read ({error.strerror}): check the gateway's certificates.") from None

@@ -1,0 +1,37 @@
+"""Run the results service: `python -m coronium.results`."""
+
+import sys
+
+import grpc
+
+from coronium.results.database import open_engine
+from coronium.results.queries import Queries
+from coronium.results.service import ResultsServicer
+from coronium.results.settings import ResultsSettings
+from coronium.results.stage import ResultsStage
+from coronium.results.watch import ChangeFeed
+from coronium.runtime.application import Publisher, run_stage
+from coronium.runtime.errors import StartError
+from coronium.v1 import results_pb2, results_pb2_grpc
+
+
+def main() -> int:
+    """Store what arrives and serve what was stored, until SIGTERM."""
+    try:
+        settings = ResultsSettings.load()
+        engine = open_engine(settings.database_url.get_secret_value(), pool_size=settings.database_connections)
+    except StartError as error:
+        print(f"coronium {ResultsSettings.service}: {error}", file=sys.stderr)
+        return error.code
+
+    def serve(server: grpc.aio.Server, _: Publisher) -> str:
+        queries = Queries(engine)
+        servicer = ResultsServicer(queries, ChangeFeed(queries, settings.watch_seconds))
+        results_pb2_grpc.add_ResultsServiceServicer_to_server(servicer, server)
+        return results_pb2.DESCRIPTOR.services_by_name["ResultsService"].full_name
+
+    return run_stage(ResultsStage(engine, settings.kafka.topics), settings, [serve])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
