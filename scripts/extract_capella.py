@@ -16,9 +16,7 @@ from pathlib import Path
 import numpy as np
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-SHARED = (
-    Path(os.environ.get("CORONIUM_SHARED", REPOSITORY.parent / "shared")) / "data" / "capella_chandra_letg"
-)
+SHARED = Path(os.environ.get("CORONIUM_SHARED", REPOSITORY.parent / "shared")) / "data" / "capella_chandra_letg"
 OUTPUT = REPOSITORY / "services" / "coronium" / "physics" / "data" / "capella_letg.npz"
 STEP = 0.0067
 CUT = 17.5

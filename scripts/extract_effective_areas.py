@@ -104,10 +104,7 @@ def eis() -> dict[str, np.ndarray]:
         fitted_years = [i for i, year in enumerate(result["year"]) if year < 2013]
         differences["warren"].append(
             np.array(
-                [
-                    np.log(warren_2014(warren, band, grid, result["year"][i]) / areas[:, i])[inside]
-                    for i in fitted_years
-                ]
+                [np.log(warren_2014(warren, band, grid, result["year"][i]) / areas[:, i])[inside] for i in fitted_years]
             )
         )
         differences["young"].append(np.log(np.interp(grid, *young.T)[inside] / areas[inside, -1])[None])
@@ -131,9 +128,7 @@ def main() -> None:
     DATA.mkdir(exist_ok=True)
     shrink = {"area": np.float32, "modes": np.float32, "preflight": np.float32}
     for name, arrays in (("effective_areas", {**chandra_meg(), **euve()}), ("eis_calibration", eis())):
-        compact = {
-            key: value.astype(shrink.get(key.split("_")[-1], np.float64)) for key, value in arrays.items()
-        }
+        compact = {key: value.astype(shrink.get(key.split("_")[-1], np.float64)) for key, value in arrays.items()}
         np.savez_compressed(DATA / f"{name}.npz", **compact)
         print(name, (DATA / f"{name}.npz").stat().st_size, "bytes")
 

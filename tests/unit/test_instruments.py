@@ -85,9 +85,9 @@ def test_smooth_modes_add_up_to_the_stated_uncertainty_at_every_wavelength():
 def test_an_exposure_turns_area_into_counts_per_flux():
     eis = get_instrument("hinode-eis")
     channel = eis.channel("fe-12-192")
-    expected = channel.effective_area * 10.0 * 25 * 2 * (np.pi / 648000) ** 2
+    expected = channel.effective_area * 10.0 * 36 * 2 * (np.pi / 648000) ** 2
     np.testing.assert_allclose(eis.area_exposure(channel), expected)
-    assert eis.read_variance(channel) == pytest.approx(25 * channel.read_noise**2)
+    assert eis.read_variance(channel) == pytest.approx(36 * channel.read_noise**2)
 
 
 def test_lines_closer_than_half_the_width_are_one_group():

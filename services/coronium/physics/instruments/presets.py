@@ -28,6 +28,10 @@ EIS_WINDOWS = {
 EIS_YEAR = 2021.18
 """Date of that raster, 2021-03-06: the areas of the preset are of this epoch."""
 
+EIS_PIXELS = 36
+"""Pixels of a macropixel of 12 x 3 (12 x 12 arcsec in that raster), whose faintest bins hold 0.43 (short waves)
+and 0.58 counts per second and pixel."""
+
 LETG_MASKED = (
     MaskedRange(15.090, 15.145, "third order of S XV 5.039"),
     MaskedRange(17.4995, 17.5020, "seam between the two wavelength files of the published spectra"),
@@ -62,7 +66,7 @@ def hinode_eis() -> Instrument:
                 calibration_modes=eis_calibration.calibration_modes(wavelength),
                 statistic=Statistic.COUNTS_WITH_READ_NOISE,
                 read_noise=eis_calibration.read_noise(wavelength),
-                background_rate=12.0,
+                background_rate=EIS_PIXELS * (0.43 if wavelength[0] < 230 else 0.58),
             )
         )
     return Instrument(
@@ -72,7 +76,7 @@ def hinode_eis() -> Instrument:
         channels=tuple(channels),
         exposure_seconds=10.0,
         solid_angle=eis_calibration.PIXEL_SOLID_ANGLE,
-        pixels_summed=25,
+        pixels_summed=EIS_PIXELS,
         citation=(
             "Area: Del Zanna, Weberg & Warren, arXiv:2308.06609, epoch 2021.18; spread: Lang et al. 2006, "
             "Warren et al. 2014, Young & Mondal 2024. Width: 2 arcsec slit, 0.066-0.069 A in the raster's "

@@ -89,7 +89,7 @@ class Raster:
 
 
 def read_raster(
-    path: str | Path | None = None, macropixel: tuple[int, int] = (5, 5), region: str = ""
+    path: str | Path | None = None, macropixel: tuple[int, int] = (12, 3), region: str = ""
 ) -> list[Spectrum]:
     """Read an EIS raster as macropixels, each a spectrum of its own.
 
@@ -104,7 +104,8 @@ def read_raster(
         The data or header file of a level-1 HDF5 pair; None for the raster that ships with eispac
         (active region 12807, 2021-03-06).
     macropixel : (int, int)
-        Rows and raster steps of a macropixel. What does not fill one at the upper and right edges is left.
+        Rows (1 arcsec) and raster steps (4 arcsec in the shipped raster) of a macropixel. What does not
+        fill one at the upper and right edges is left.
     region : str
         Middle part of the target's name, `sun/<region>/x012y007`. Default: `ar12807` for the raster that
         ships with eispac, the date and time of its first exposure for another.
