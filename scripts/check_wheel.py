@@ -27,8 +27,8 @@ sys.exit(f"the base install is not light: loaded {{loaded}}, installed {{install
 
 
 def build(folder: Path) -> Path:
-    """Build the wheel into `folder` and return its path."""
-    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)]
+    """Build the source archive and the wheel from it into `folder`; return the wheel."""
+    command = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     (wheel,) = folder.glob("*.whl")
     return wheel

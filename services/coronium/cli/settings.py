@@ -1,0 +1,58 @@
+"""Where the commands find the stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from coronium.runtime.settings import KafkaSettings, Settings
+
+if TYPE_CHECKING:
+    from coronium.client.client import Client
+
+
+class ClientSettings(Settings):
+    """Addresses and credentials of the command line."""
+
+    service: ClassVar[str] = "client"
+
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    results_address: str = Field(default="127.0.0.1:50054", description="host:port of the results service.")
+    ingestion_address: str = Field(
+        default="", description="host:port of the ingestion service: publish over gRPC instead of Kafka."
+    )
+    timeout_seconds: float = Field(default=30.0, gt=0, description="Deadline of one call.")
+    tls: bool = Field(default=False, description="Encrypt the gRPC connections.")
+    ca_file: str = Field(default="", description="Certificate authority of the services; empty: the system's.")
+    certificate_file: str = Field(default="", description="Certificate of this client, where services ask for one.")
+    key_file: str = Field(default="", description="Private key of this client.")
+
+
+def load(results: str | None = None, ingestion: str | None = None, kafka: str | None = None) -> ClientSettings:
+    """Read the settings; flags that were given stand above environment and file."""
+    flags: dict[str, Any] = {}
+    if results:
+        flags["results_address"] = results
+    if ingestion:
+        flags["ingestion_address"] = ingestion
+    if kafka:
+        flags["kafka"] = {"bootstrap_servers": kafka}
+    return ClientSettings.load(**flags)
+
+
+def connect(results: str | None = None, ingestion: str | None = None, kafka: str | None = None) -> Client:
+    """Return a client; spectra go over gRPC where an ingestion address is set, otherwise to Kafka."""
+    from coronium.client.client import Client
+    from coronium.client.connection import Tls
+    from coronium.runtime.brokers import kafka_python_options
+
+    settings = load(results, ingestion, kafka)
+    return Client(
+        settings.results_address,
+        settings.ingestion_address or None,
+        None if settings.ingestion_address else kafka_python_options(settings.kafka),
+        prefix=settings.kafka.prefix,
+        timeout=settings.timeout_seconds,
+        tls=Tls(settings.ca_file, settings.certificate_file, settings.key_file) if settings.tls else None,
+    )
