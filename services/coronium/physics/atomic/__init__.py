@@ -1,0 +1,1 @@
+"""The emissivity table: made from CHIANTI, read and interpolated."""
