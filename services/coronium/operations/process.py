@@ -81,8 +81,9 @@ class Process:
         lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         if not lines:
             return "it wrote nothing"
+        last = lines[-1]
         try:
-            entry = json.loads(lines[-1])
+            entry = json.loads(last)
         except ValueError:
-            return lines[-1]
-        return str(entry.get("message", lines[-1])) if isinstance(entry, dict) else lines[-1]
+            return last.removeprefix(f"coronium {self.name}: ")
+        return str(entry.get("message", last)) if isinstance(entry, dict) else last

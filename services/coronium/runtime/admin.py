@@ -11,6 +11,9 @@ from coronium.runtime.brokers import kafka_python_options
 from coronium.runtime.errors import Unreachable
 from coronium.runtime.settings import KafkaSettings
 
+_CONNECT_MILLISECONDS = 5_000
+"""kafka-python's own 30 s are long for somebody who mistyped an address."""
+
 
 @dataclass(frozen=True)
 class TopicReport:
@@ -42,7 +45,7 @@ class TopicReport:
 def admin_client(kafka: KafkaSettings) -> KafkaAdminClient:
     """Connect. Raises `Unreachable`."""
     try:
-        return KafkaAdminClient(**kafka_python_options(kafka))
+        return KafkaAdminClient(**kafka_python_options(kafka), bootstrap_timeout_ms=_CONNECT_MILLISECONDS)
     except KafkaError:
         raise unreachable(kafka) from None
 
