@@ -32,7 +32,12 @@ if ! supported "$venv/bin/python"; then
   "$python" -m venv "$venv"
 fi
 
-echo "Installing coronium[$extra] into $venv: a download of about 500 MB."
+case $extra in
+  dev) megabytes=620 ;;
+  *) megabytes=490 ;;
+esac
+echo "Installing coronium[$extra] into $venv: what is missing there is downloaded, about $megabytes MB in all"
+echo "  (Linux x86-64, PyTorch for the CPU)."
 if [ "$(uname -s)" = Linux ] && ! "$venv/bin/python" -c 'import torch' >/dev/null 2>&1; then
   echo "  On Linux, PyPI's own PyTorch brings several GB of CUDA libraries. Without a GPU, stop here and put"
   echo "  PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu before the command."
