@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from google.protobuf.wrappers_pb2 import UInt64Value
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from coronium.contract.limits import MAX_FETCH_BYTES, MAX_PRODUCE_BYTES
-from coronium.contract.topics import StageName, Topic
+from coronium.contract.topics import ATTEMPTS, DEAD_LETTERS, StageName, Topic
 from coronium.runtime.settings import KafkaSettings
+from coronium.v1.dead_letter_pb2 import DeadLetter
 
 
 def free_port() -> int:
@@ -59,6 +61,10 @@ def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes]) -> No
             return
         time.sleep(0.1)
     raise AssertionError("the embedded broker does not answer")
+
+
+PARTITIONS = 2
+"""Of every topic that carries targets."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +117,9 @@ class Stream:
         records = []
         missing = sum(ends.values())
         until = time.monotonic() + 10
-        while missing > 0 and time.monotonic() < until:
-            for batch in consumer.poll(timeout_ms=200).values():
+        # The embedded broker takes the end to be after the first record of the last batch, so what comes counts too.
+        while (batches := consumer.poll(timeout_ms=100)) or (missing > 0 and time.monotonic() < until):
+            for batch in batches.values():
                 records += [(record.key, record.value) for record in batch]
                 missing -= len(batch)
         consumer.close()
@@ -127,5 +134,12 @@ class Stream:
         admin.close()
         return {tp.partition: found.offset for tp, found in offsets.items() if found.offset >= 0}
 
+    def begun(self, stage: StageName, topic: Topic, partition: int = 0) -> int:
+        """Return the offset up to which batches of a partition were begun."""
+        key = f"{stage.value}/{self.name(topic)}/{partition}".encode()
+        values = [value for found, value in self.read(ATTEMPTS) if found == key and value is not None]
+        return UInt64Value.FromString(values[-1]).value if values else 0
 
-PARTITIONS = 2
+    def dead_letters(self, stage: StageName) -> list[DeadLetter]:
+        """Return what a stage has set aside."""
+        return [DeadLetter.FromString(value) for _, value in self.read(DEAD_LETTERS[stage]) if value]

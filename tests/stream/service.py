@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import grpc
 
 from tests._shared import REPOSITORY
 from tests.stream.broker import Stream, free_port
@@ -37,21 +40,24 @@ class Service:
         Further settings, for example ``LOOP__DEADLINE_SECONDS="2"``.
     """
 
-    def __init__(self, stream: Stream, log: Path, module: str = "tests.stream.squares", **settings: str) -> None:
+    def __init__(
+        self, stream: Stream, log: Path, module: str = "tests.stream.squares_service", **settings: str
+    ) -> None:
         self.grpc_port, self.metrics_port = free_port(), free_port()
         self.log = log
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CORONIUM_")}
         values = {
             "KAFKA__BOOTSTRAP_SERVERS": stream.address,
             "KAFKA__PREFIX": stream.prefix,
-            "KAFKA__SESSION_SECONDS": "6",
-            "KAFKA__HEARTBEAT_SECONDS": "1",
+            # The embedded broker lets a group wait for half a session before its first member may start.
+            "KAFKA__SESSION_SECONDS": "3",
+            "KAFKA__HEARTBEAT_SECONDS": "0.5",
             "GRPC__PORT": str(self.grpc_port),
             "METRICS__PORT": str(self.metrics_port),
             "LOOP__BACKOFF_SECONDS": "0.2",
             **settings,
         }
-        environment |= {f"CORONIUM_EXTRACTION__{name}": value for name, value in values.items()}
+        environment |= {f"CORONIUM_{name}": value for name, value in values.items()}
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", module], cwd=REPOSITORY, env=environment, stderr=stderr
@@ -70,6 +76,15 @@ class Service:
         eventually(lambda: self.said("ready") or self.process.poll() is not None, 20, "ready")
         assert self.process.poll() is None, self.log.read_text()
         return self
+
+    def channel(self) -> grpc.Channel:
+        """Return a channel to its gRPC server."""
+        return grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}")
+
+    def metrics(self) -> str:
+        """Return what Prometheus would see."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as page:
+            return page.read().decode()
 
     def terminate(self, seconds: float = 20.0) -> int:
         """Send SIGTERM and return the exit code."""

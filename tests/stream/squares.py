@@ -8,28 +8,24 @@ A record's value is a decimal number, or a word that makes something go wrong:
     memory          the worker fills its memory
     raise           the worker raises what nobody expects
     away:FILE:N     something the worker depends on is away until FILE exists
-    slow:S:N        takes S seconds, then squares N
+    wait:FILE:N     works until FILE exists, then squares N
+    unsendable      the stage encodes what no producer takes: a bug of ours
     anything else   malformed
-
-Run as a program it is a service like any other, configured by the environment.
 """
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from coronium.contract.topics import OBSERVATIONS, SPECTRA, StageName
-from coronium.runtime.application import run_stage
-from coronium.runtime.errors import SettingsError
-from coronium.runtime.settings import ServiceSettings, exit_on_settings_error
+from coronium.runtime.settings import ServiceSettings
 from coronium.runtime.stage import Incoming, Outgoing, Rejected, Stage, Transient
 from coronium.v1.dead_letter_pb2 import DEAD_LETTER_REASON_MALFORMED
 
-WORDS = ("abort", "murder", "hang", "memory", "raise", "away", "slow")
+WORDS = ("abort", "murder", "hang", "memory", "raise", "away", "wait", "unsendable")
 
 
 class SquareSettings(ServiceSettings):
@@ -75,9 +71,12 @@ class SquareWorker:
             if not Path(rest[0]).exists():
                 raise Transient("the file is not there yet")
             return int(rest[1]) ** 2
-        elif word == "slow":
-            time.sleep(float(rest[0]))
+        elif word == "wait":
+            while not Path(rest[0]).exists():
+                time.sleep(0.05)
             return int(rest[1]) ** 2
+        elif word == "unsendable":
+            return 0
         return int(job) ** 2
 
 
@@ -112,18 +111,6 @@ class SquareStage(Stage[str, int]):
 
     def encode(self, incoming: Incoming, job: str, result: int) -> Sequence[Outgoing]:
         """Produce the square under the same key."""
+        if job == "unsendable":
+            return [Outgoing(OBSERVATIONS, incoming.key, "text, not bytes")]  # type: ignore[arg-type]
         return [Outgoing(OBSERVATIONS, incoming.key, str(result).encode())]
-
-
-def main() -> int:
-    """Run the stage as a service."""
-    try:
-        settings = SquareSettings.load()
-    except SettingsError as error:
-        exit_on_settings_error(error)
-        raise
-    return run_stage(SquareStage(settings), settings)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -27,7 +27,7 @@ from coronium.runtime.faust_app import StreamClient, create_app
 from coronium.runtime.grpc_server import GrpcServer
 from coronium.runtime.loop import StageLoop
 from coronium.runtime.settings import ServiceSettings
-from coronium.runtime.stage import Outgoing, Stage
+from coronium.runtime.stage import Outgoing, Stage, Transient
 from coronium.runtime.workers import ModelRefused, executor_for
 from coronium.v1 import control_pb2, control_pb2_grpc
 
@@ -141,12 +141,14 @@ class _Application:
             stack.push_async_callback(self._attempts.stop)
             await self._attempts.start()
             await self._control.start()
+            await self._app.producer.maybe_start()
         except KafkaError:
             raise admin.unreachable(settings.kafka) from None
         self._take_first_state(self._control.desired)
         self._client.subscribe(self._loop.on_event, self._loop.on_revoked)
         stack.push_async_callback(self._leave_group)
-        await self._app.start()
+        # Joining the group waits for its other members to finish their batches; we can be spoken to before.
+        self._starting = asyncio.create_task(self._app.start(), name="start faust")
         stack.push_async_callback(self._control.stop)
         self._control.begin_reporting()
         await self._grpc.start()
@@ -176,11 +178,13 @@ class _Application:
             if running.done():
                 log.critical("the loop failed; nothing of its batch is committed", exc_info=running.exception())
                 exit_now(EXIT_FAILED)
-            if self._app.crashed:
-                log.critical("faust failed; nothing of the batch is committed", exc_info=self._app.crash_reason)
+            failure = self._app.crash_reason or (self._starting.done() and self._starting.exception())
+            if self._app.crashed or failure:
+                log.critical("faust failed; nothing of the batch is committed", exc_info=failure)
                 exit_now(EXIT_FAILED)
 
     async def _leave_group(self) -> None:
+        self._starting.cancel()
         try:
             async with asyncio.timeout(_LEAVE_SECONDS):
                 await self._app.stop()
@@ -188,10 +192,15 @@ class _Application:
             log.warning("leaving the group took too long; the broker will notice")
 
     async def _between(self) -> None:
-        """Apply the desired state and refresh the gauges, between two batches."""
-        metrics.PARTITIONS.set(len(self._client.partitions()))
+        """Apply the desired state and refresh what is told about this replica, between two batches."""
+        partitions = self._client.partitions()
+        metrics.PARTITIONS.set(len(partitions))
         for topic, lag in self._client.lag().items():
             metrics.LAG.labels(topic=topic).set(lag)
+        numbers = sorted({partition for _, partition in partitions})
+        if list(self._control.report.partitions) != numbers:
+            self._control.report.partitions[:] = numbers
+            await self._tell()
         if self._control.changed.is_set():
             self._control.changed.clear()
             await self._apply(self._control.desired)
@@ -227,8 +236,12 @@ class _Application:
         report.applied_generation = desired.generation
         report.paused = desired.paused
         report.draining = desired.draining
-        report.partitions[:] = sorted({partition for _, partition in self._client.partitions()})
-        await self._control.tell()
+        await self._tell()
+
+    async def _tell(self) -> None:
+        # What is not told now is told with the next regular report.
+        with contextlib.suppress(Transient):
+            await self._control.tell()
 
     async def _reload(self, expected_hash: str) -> None:
         report = self._control.report
@@ -245,7 +258,11 @@ class _Application:
         def update(desired: control_pb2.DesiredState) -> None:
             desired.paused = True
 
-        await self._control.change(update)
+        try:
+            await self._control.change(update)
+        except Transient as fault:
+            # This replica has paused; the others count their own failures.
+            log.error("the other replicas were not told to pause", extra={"detail": str(fault)})
 
     async def _produce(self, records: Sequence[Outgoing]) -> None:
         await self._client.produce([(record, None) for record in records])

@@ -17,7 +17,7 @@ from typing import Any
 import faust
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2
-from faust.exceptions import ProducerSendError
+from faust.exceptions import ConsumerNotStarted, ProducerSendError
 from faust.types import TP
 
 from coronium.contract.headers import Headers
@@ -75,6 +75,8 @@ def create_app(stage: Stage[Any, Any], settings: ServiceSettings) -> faust.App:
         topic_disable_leader=True,
         web_enabled=False,
         autodiscover=False,
+        # No tables: with standbys, faust would use an assignor of its own, made for tables.
+        table_standby_replicas=0,
         store="memory://",
         cache="memory://",
         datadir=None,
@@ -170,21 +172,26 @@ class StreamClient:
         return self.app.consumer_generation_id
 
     def partitions(self) -> frozenset[tuple[str, int]]:
-        """Return the (topic, partition) that are ours now."""
-        return frozenset((tp.topic, tp.partition) for tp in self.app.consumer.assignment())
+        """Return the (topic, partition) that are ours now; none before the group is joined."""
+        try:
+            return frozenset((tp.topic, tp.partition) for tp in self.app.consumer.assignment())
+        except ConsumerNotStarted:
+            return frozenset()
 
     async def expect(self) -> None:
         """Learn where each partition of ours goes on. Call after every rebalance, before `admit`."""
         thread = self._consumer._thread
         consumer = thread._ensure_consumer()
         try:
-            for tp in self.app.consumer.assignment():
-                offset = await thread.call_thread(consumer.committed, tp)
-                if offset is None:
-                    offset = (await thread.earliest_offsets(tp))[tp]
-                self._expected[TP(*tp)] = offset
+            committed = {
+                TP(*tp): await thread.call_thread(consumer.committed, tp) for tp in self.app.consumer.assignment()
+            }
+            # One request for all: it waits behind a fetch of up to 1.5 s on the same connection.
+            never = [tp for tp, offset in committed.items() if offset is None]
+            earliest = await thread.earliest_offsets(*never) if never else {}
         except KafkaError as error:
             raise Transient(f"the group's offsets cannot be read: {error!r}") from error
+        self._expected = {tp: earliest[tp] if offset is None else offset for tp, offset in committed.items()}
 
     async def admit(self, incoming: Incoming) -> bool:
         """Whether this is the next record of its partition.

@@ -23,7 +23,7 @@ from coronium.runtime.workers import Executor
 
 log = logging.getLogger(__name__)
 
-_TICK_SECONDS = 1.0
+_TICK_SECONDS = 0.25
 _CANCEL_SECONDS = 5.0
 
 
@@ -179,8 +179,7 @@ class StageLoop:
         """Learn what must be known before records of our partitions are worked on. Raises `Transient`."""
         partitions = self._client.partitions()
         metrics.PARTITIONS.set(len(partitions))
-        await self._client.expect()
-        await self._attempts.assigned(partitions)
+        await asyncio.gather(self._client.expect(), self._attempts.assigned(partitions))
         await self._stage.assigned(partitions)
 
     async def _begin_again(self) -> None:
