@@ -6,7 +6,7 @@ import importlib.resources
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -44,6 +44,8 @@ class Stack:
         Is told in one sentence what happens.
     settings : mapping of (service -> mapping of name -> value), optional
         Settings of single services, names without `CORONIUM_<SERVICE>__`.
+    services : sequence of str
+        Which services run beside the broker.
     """
 
     def __init__(
@@ -52,12 +54,14 @@ class Stack:
         addresses: Addresses,
         report: Report = print,
         settings: Mapping[str, Mapping[str, str]] | None = None,
+        services: Sequence[str] = SERVICES,
     ) -> None:
         self.folder = folder.resolve()
         self.addresses = addresses
         self.processes: dict[str, Process] = {}
         self._report = report
         self._settings = settings or {}
+        self._services = tuple(services)
         self._restarts: dict[str, list[float]] = {}
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -88,13 +92,13 @@ class Stack:
         self._start(BROKER, _broker_command(self.addresses), {})
         self._wait_for({BROKER: lambda: health.kafka_answers(f"{HOST}:{self.addresses.kafka}")}, _BROKER_SECONDS)
         create_topics(profile.kafka_settings(self.addresses), profile.PARTITIONS)
-        for service in SERVICES:
+        for service in self._services:
             self._start(
                 service,
                 [sys.executable, "-m", f"coronium.{service}"],
                 profile.environment(service, self.addresses, self.folder, self._settings.get(service)),
             )
-        self._wait_for({service: self._check_of(service) for service in SERVICES}, START_SECONDS)
+        self._wait_for({service: self._check_of(service) for service in self._services}, START_SECONDS)
 
     def supervise(self) -> None:
         """Watch the parts until `stop`; start a dead service again, a few times.
