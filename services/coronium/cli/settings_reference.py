@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -46,9 +46,9 @@ def reference(services: Iterable[str]) -> str:
         "`CORONIUM_<FIELD>` for all that have the field; the first wins. A name with `_FILE` behind it names a file",
         "that holds the value. An unknown name is an error. `coronium config show SERVICE` prints what is set.",
     ]
-    for service in services:
-        lines += ["", f"## {service}", "", "| name | default | values | meaning |", "|---|---|---|---|"]
-        for name, field in _fields(service):
+    for title, fields in _sections(services):
+        lines += ["", f"## {title}", "", "| name | default | values | meaning |", "|---|---|---|---|"]
+        for name, field in fields:
             lines.append(f"| `{name}` | {_code(_default(field))} | {_values(field)} | {field.description or ''} |")
     return "\n".join(lines) + "\n"
 
@@ -56,16 +56,27 @@ def reference(services: Iterable[str]) -> str:
 def environment_example(services: Iterable[str]) -> str:
     """Return .env.example: every name with its default, commented out."""
     lines = ["# Every setting with its default; docs/settings.md says what each means."]
-    for service in services:
-        lines += ["", f"# {service}"]
-        lines += [f"# {name}={_default(field)}" for name, field in _fields(service)]
+    for title, fields in _sections(services):
+        lines += ["", f"# {title}"]
+        lines += [f"# {name}={_default(field)}" for name, field in fields]
     return "\n".join(lines) + "\n"
 
 
-def _fields(service: str) -> list[tuple[str, FieldInfo]]:
+def _sections(services: Iterable[str]) -> Iterator[tuple[str, list[tuple[str, FieldInfo]]]]:
+    """Iterate over (title, settings by name): what all services share first, then what each has beyond that."""
+    from coronium.runtime.settings import ServiceSettings
     from coronium.runtime.settings_sources import leaves
 
-    return [(leaf.names(service)[0], leaf.field) for leaf in leaves(settings_class(service))]
+    common = {leaf.path: leaf for leaf in leaves(ServiceSettings)}
+    yield "Every service", [(leaf.names("any")[1], leaf.field) for leaf in common.values()]
+    for service in services:
+        own = [
+            leaf
+            for leaf in leaves(settings_class(service))
+            if leaf.path not in common or _default(leaf.field) != _default(common[leaf.path].field)
+        ]
+        if own:
+            yield service, [(leaf.names(service)[0], leaf.field) for leaf in own]
 
 
 def _default(field: FieldInfo) -> str:

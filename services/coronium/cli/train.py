@@ -22,7 +22,7 @@ def train(
     ] = None,
 ) -> None:
     """Train the network of an instrument; writes weights and training record."""
-    from coronium.network.training import train
     from coronium.network.files import SHIPPED
+    from coronium.network.training import train
 
     print(train(instrument, output or SHIPPED, n, epochs, seed, device, cache))
