@@ -15,14 +15,15 @@ from coronium.runtime.errors import StartError
 from coronium.v1 import results_pb2, results_pb2_grpc
 
 
-def main() -> int:
-    """Store what arrives and serve what was stored, until SIGTERM."""
-    try:
-        settings = ResultsSettings.load()
-        engine = open_engine(settings.database_url.get_secret_value(), pool_size=settings.database_connections)
-    except StartError as error:
-        print(f"coronium {ResultsSettings.service}: {error}", file=sys.stderr)
-        return error.code
+def run(settings: ResultsSettings) -> int:
+    """Store what arrives and serve what was stored, until SIGTERM; return the exit code.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        The address is not one of a database.
+    """
+    engine = open_engine(settings.database_url.get_secret_value(), pool_size=settings.database_connections)
 
     def serve(server: grpc.aio.Server, _: Publisher) -> str:
         queries = Queries(engine)
@@ -31,6 +32,15 @@ def main() -> int:
         return results_pb2.DESCRIPTOR.services_by_name["ResultsService"].full_name
 
     return run_stage(ResultsStage(engine, settings.kafka.topics), settings, [serve])
+
+
+def main() -> int:
+    """Read the settings and run; a fault is one sentence on standard error."""
+    try:
+        return run(ResultsSettings.load())
+    except StartError as error:
+        print(f"coronium {ResultsSettings.service}: {error}", file=sys.stderr)
+        return error.code
 
 
 if __name__ == "__main__":

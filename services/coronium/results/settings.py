@@ -5,7 +5,13 @@ from typing import ClassVar
 from pydantic import Field, SecretStr
 
 from coronium.contract.topics import StageName
-from coronium.runtime.settings import ServiceSettings
+from coronium.runtime.settings import GrpcSettings, ServiceSettings
+
+
+class ResultsGrpcSettings(GrpcSettings):
+    """Where gRPC is served: beside the other services of one machine."""
+
+    port: int = Field(default=50054, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
 
 
 class ResultsSettings(ServiceSettings):
@@ -13,6 +19,7 @@ class ResultsSettings(ServiceSettings):
 
     service: ClassVar[str] = StageName.RESULTS.value
 
+    grpc: ResultsGrpcSettings = Field(default_factory=ResultsGrpcSettings)
     database_url: SecretStr = Field(
         default=SecretStr("sqlite:///coronium-results.db"),
         description="sqlite:///path/to/file.db, or postgresql://user:password@host:5432/name.",
