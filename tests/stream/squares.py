@@ -8,6 +8,7 @@ A record's value is a decimal number, or a word that makes something go wrong:
     memory          the worker fills its memory
     raise           the worker raises what nobody expects
     away:FILE:N     something the worker depends on is away until FILE exists
+    broken:FILE:N   raises until FILE exists: a bad deploy that is put right
     wait:FILE:N     works until FILE exists, then squares N
     unsendable      the stage encodes what no producer takes: a bug of ours
     anything else   malformed
@@ -25,7 +26,7 @@ from coronium.runtime.settings import ServiceSettings
 from coronium.runtime.stage import Incoming, Outgoing, Rejected, Stage, Transient
 from coronium.v1.dead_letter_pb2 import DEAD_LETTER_REASON_MALFORMED
 
-WORDS = ("abort", "murder", "hang", "memory", "raise", "away", "wait", "unsendable")
+WORDS = ("abort", "murder", "hang", "memory", "raise", "away", "broken", "wait", "unsendable")
 
 
 class SquareSettings(ServiceSettings):
@@ -63,13 +64,17 @@ class SquareWorker:
         elif word == "hang":
             time.sleep(1000)
         elif word == "memory":
-            hoard = [bytearray(os.urandom(1024)) * 1024 * 50 for _ in range(100)]
-            time.sleep(1000 + len(hoard))
+            hoard = b"x" * 500_000_000
+            time.sleep(len(hoard))
         elif word == "raise":
             raise RuntimeError("nobody expected this")
         elif word == "away":
             if not Path(rest[0]).exists():
                 raise Transient("the file is not there yet")
+            return int(rest[1]) ** 2
+        elif word == "broken":
+            if not Path(rest[0]).exists():
+                raise RuntimeError("a bad deploy")
             return int(rest[1]) ** 2
         elif word == "wait":
             while not Path(rest[0]).exists():

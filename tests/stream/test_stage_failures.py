@@ -8,7 +8,7 @@ import pytest
 from coronium.contract.limits import MAX_SPECTRUM_BYTES
 from coronium.contract.topics import OBSERVATIONS, SPECTRA, StageName
 from coronium.runtime.admin import create_topics
-from coronium.v1 import dead_letter_pb2
+from coronium.v1 import control_pb2, control_pb2_grpc, dead_letter_pb2
 from tests.stream.broker import PARTITIONS, Stream
 from tests.stream.service import Service, eventually
 
@@ -25,7 +25,7 @@ def aftermath(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     create_topics(stream.kafka, partitions=PARTITIONS)
     stream.publish(SPECTRA, [(b"target", value) for value in RECORDS], partition=0)
     log = tmp_path_factory.mktemp("failures") / "service.log"
-    service = Service(stream, log, LOOP__DEADLINE_SECONDS="1", WORKER__MEMORY_MIB="600")
+    service = Service(stream, log, LOOP__DEADLINE_SECONDS="1.5", WORKER__MEMORY_MIB="300")
     try:
         eventually(lambda: stream.committed(STAGE, SPECTRA).get(0) == len(RECORDS), 40, "the end")
         yield stream, service
@@ -47,8 +47,8 @@ def test_the_neighbours_of_bad_records_complete(aftermath: tuple[Stream, Service
     ("value", "reason", "attempts", "detail"),
     [
         (b"abort", dead_letter_pb2.DEAD_LETTER_REASON_CRASH, 3, "exit code -6"),
-        (b"hang", dead_letter_pb2.DEAD_LETTER_REASON_DEADLINE, 3, "longer than 1 s"),
-        (b"memory", dead_letter_pb2.DEAD_LETTER_REASON_CRASH, 3, "600 MiB"),
+        (b"hang", dead_letter_pb2.DEAD_LETTER_REASON_DEADLINE, 3, "longer than 1.5 s"),
+        (b"memory", dead_letter_pb2.DEAD_LETTER_REASON_CRASH, 3, "300 MiB"),
         (b"raise", dead_letter_pb2.DEAD_LETTER_REASON_INTERNAL, 3, "nobody expected this"),
         (b"six", dead_letter_pb2.DEAD_LETTER_REASON_MALFORMED, 1, "'six' is no number"),
     ],
@@ -98,14 +98,21 @@ def test_what_is_away_for_a_while_is_waited_for(stream: Stream, start_service: S
     assert stream.read(OBSERVATIONS) == [(b"target", b"9")]
 
 
-def test_our_own_failures_above_a_rate_stop_the_stage_and_bad_input_does_not(
-    stream: Stream, start_service: Start
+def test_our_own_failures_above_a_rate_stop_the_stage_until_it_is_put_right_and_bad_input_does_not(
+    stream: Stream, start_service: Start, tmp_path: Path
 ) -> None:
-    bad, ours = [b"malformed"] * 8, [b"raise"] * 8
+    repair = tmp_path / "repair"
+    bad, ours = [b"malformed"] * 8, [f"broken:{repair}:{n}".encode() for n in range(8)]
     stream.publish(SPECTRA, [(b"target", value) for value in [*bad, *ours]], partition=0)
     service = start_service(LOOP__FAILURE_MINIMUM="4", LOOP__FAILURE_RATE="0.25", LOOP__ATTEMPTS="1")
-    eventually(lambda: "coronium_stopped_by_failures 1.0" in service.metrics() if service.said("ready") else 0, 20)
-    eventually(lambda: "coronium_paused 1.0" in service.metrics(), 5, "the pause")
+    service.wait_until_ready()
+    eventually(lambda: "coronium_stopped_by_failures 1.0" in service.metrics(), 20, "the stop")
     # 8 bad, then 2 of 10 are within a quarter; the third, of 11, is not.
     assert stream.committed(STAGE, SPECTRA) == {0: 10}
     assert len(stream.dead_letters(STAGE)) == 10
+    repair.touch()
+    with service.channel() as channel:
+        control_pb2_grpc.ControlServiceStub(channel).Resume(control_pb2.ResumeRequest(), timeout=5)
+    eventually(lambda: stream.committed(STAGE, SPECTRA) == {0: 16}, 10, "the rest")
+    assert len(stream.dead_letters(STAGE)) == 10
+    assert sorted(int(value or b"") for _, value in stream.read(OBSERVATIONS)) == [4, 9, 16, 25, 36, 49]

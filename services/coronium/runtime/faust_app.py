@@ -58,7 +58,8 @@ def create_app(stage: Stage[Any, Any], settings: ServiceSettings) -> faust.App:
         broker_session_timeout=kafka.session_seconds,
         broker_heartbeat_interval=kafka.heartbeat_seconds,
         broker_rebalance_timeout=loop.rebalance_seconds,
-        broker_request_timeout=max(40.0, kafka.session_seconds + 5.0),
+        # A member that joins waits for the others to finish their batches.
+        broker_request_timeout=max(kafka.session_seconds, loop.rebalance_seconds) + 5.0,
         broker_max_poll_interval=NEVER,
         broker_max_poll_records=waiting,
         broker_commit_livelock_soft_timeout=NEVER,

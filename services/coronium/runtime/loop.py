@@ -129,10 +129,10 @@ class StageLoop:
                 await self._begin_again()
             except TooManyFailures:
                 log.error("our own failures passed the rate: the stage stops; look, then resume it")
-                metrics.STOPPED_BY_FAILURES.set(1)
                 self.paused = True
-                await self._begin_again()
                 await stop()
+                metrics.STOPPED_BY_FAILURES.set(1)
+                await self._begin_again()
 
     async def _collect(self) -> list[Incoming]:
         """Return the next batch: full, or as large as it is `batch_seconds` after its first record."""

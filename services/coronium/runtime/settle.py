@@ -135,8 +135,7 @@ class Settler:
         while (made := self._attempts.made(incoming)) < self._settings.attempts:
             if self._leave.is_set():
                 raise Abandoned
-            attempt = self._attempts.attempt(incoming)
-            await self._produce([(record, None) for record in attempt], [incoming])
+            await self._produce([(record, None) for record in self._attempts.attempt(incoming)], [incoming])
             metrics.SOLO_ATTEMPTS.inc()
             try:
                 await self._conclude(await self._work([incoming], made + 1))
@@ -151,7 +150,12 @@ class Settler:
                 # Given up, not died of.
                 await self._client.produce([(record, None) for record in self._attempts.undo(incoming)])
                 raise
-        await self._conclude([SetAside(incoming, REASON_OF[failure.cause], failure.detail, made)])
+        try:
+            await self._conclude([SetAside(incoming, REASON_OF[failure.cause], failure.detail, made)])
+        except TooManyFailures:
+            # Whoever resumes the stage has put something right: the record begins anew.
+            await self._client.produce([(record, None) for record in self._attempts.done(incoming)])
+            raise
 
     async def _work(self, batch: list[Incoming], attempt: int = 1) -> list[Outcome]:
         """Decode, work, encode. Raises `WorkFailed` when our own code fails on any of it."""
