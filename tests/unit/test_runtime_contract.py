@@ -1,0 +1,65 @@
+"""Topics, limits and headers say what the stream is."""
+
+import time
+
+import pytest
+
+from coronium.contract import limits
+from coronium.contract.headers import PRODUCED_AT_HEADER, SCHEMA_VERSION_HEADER, Headers, UnknownSchema
+from coronium.contract.topics import ATTEMPTS, CONTROL, DEAD_LETTERS, EPOCHS, SPECTRA, TOPICS, StageName, TopicNames
+
+
+def test_names_follow_the_prefix() -> None:
+    names = TopicNames("observatory")
+    assert names.name(SPECTRA) == "observatory.spectra.v1"
+    assert names.name(DEAD_LETTERS[StageName.FITTING]) == "observatory.fitting.dead-letters.v1"
+    assert names.group(StageName.RESULTS) == "observatory.results"
+    assert all(names.topic(name) is topic for name, topic in names)
+    with pytest.raises(KeyError):
+        names.topic("coronium.spectra.v1")
+
+
+def test_topics_of_targets_have_equal_partition_counts() -> None:
+    counts = {topic.partitions(12) for topic in TOPICS if not topic.single_partition}
+    assert counts == {12}
+    assert CONTROL.partitions(12) == ATTEMPTS.partitions(12) == 1
+
+
+def test_what_must_be_remembered_is_compacted_and_kept_for_ever() -> None:
+    for topic in TOPICS:
+        configuration = topic.configuration()
+        assert (configuration["cleanup.policy"] == "compact") == (topic in (EPOCHS, CONTROL, ATTEMPTS))
+        assert (configuration["retention.ms"] == "-1") == topic.compacted
+
+
+def test_every_limit_leaves_room_for_the_one_below() -> None:
+    assert limits.MAX_SPECTRUM_BYTES < limits.MAX_RECORD_BYTES < limits.MAX_DEAD_LETTER_BYTES
+    assert limits.MAX_DEAD_LETTER_BYTES < limits.MAX_PRODUCE_BYTES <= limits.MAX_FETCH_BYTES
+
+
+def test_headers_come_back_as_they_went() -> None:
+    headers = Headers("0" * 32, produced_at=1_700_000_000.25, origin_at=1_600_000_000.5, replay_id="night-3")
+    assert Headers.decode(headers.encode(), timestamp=0.0) == headers
+
+
+def test_a_record_without_headers_begins_a_trace_at_its_own_time() -> None:
+    headers = Headers.decode({}, timestamp=123.5)
+    assert (headers.produced_at, headers.origin_at, headers.replay_id) == (123.5, 123.5, "")
+    assert len(headers.trace_id) == 32
+
+
+def test_what_follows_keeps_trace_and_origin() -> None:
+    origin = Headers.decode({}, timestamp=time.time() - 60)
+    following = origin.following()
+    assert (following.trace_id, following.origin_at) == (origin.trace_id, origin.origin_at)
+    assert following.produced_at > origin.produced_at + 59
+
+
+@pytest.mark.parametrize("value", [b"nan", b"inf", b"yesterday", b""])
+def test_an_unreadable_time_is_replaced_by_the_record_s_own(value: bytes) -> None:
+    assert Headers.decode({PRODUCED_AT_HEADER: value}, timestamp=5.0).produced_at == 5.0
+
+
+def test_a_schema_of_the_future_is_refused() -> None:
+    with pytest.raises(UnknownSchema, match="schema version '2'"):
+        Headers.decode({SCHEMA_VERSION_HEADER: b"2"}, timestamp=0.0)
