@@ -9,7 +9,7 @@ from coronium.ingestion.service import IngestionService
 from coronium.ingestion.settings import IngestionSettings
 from coronium.ingestion.stage import IngestionStage
 from coronium.runtime.application import Publisher, run_stage
-from coronium.runtime.settings import SettingsError, exit_on_settings_error
+from coronium.runtime.errors import StartError
 from coronium.v1 import ingestion_pb2, ingestion_pb2_grpc
 
 
@@ -25,12 +25,12 @@ def run(settings: IngestionSettings) -> int:
 
 
 def main() -> int:
-    """Read the settings and run."""
+    """Read the settings and run; a fault is one sentence on standard error."""
     try:
-        settings = IngestionSettings.load()
-    except SettingsError as error:
-        exit_on_settings_error(error)
-    return run(settings)
+        return run(IngestionSettings.load())
+    except StartError as error:
+        print(f"coronium {IngestionSettings.service}: {error}", file=sys.stderr)
+        return error.code
 
 
 if __name__ == "__main__":
