@@ -94,7 +94,7 @@ def test_a_result_comes_back_by_its_id_and_by_its_spectrum(service, client):
     assert result.diagnostics["fit_seconds"] == pytest.approx(2.1)
     assert result.versions["emissivity_table"] == "chianti-10.1"
     assert [line.label for line in result.identified_lines] == ["O VII 21.602"]
-    assert result.predictive["order 1"].median.shape == (40,)
+    assert result.predictive[stored.predictive[0].name].median.shape == (40,)
     assert result.observation is None
 
 
@@ -176,7 +176,7 @@ def test_a_result_is_json(service, client):
     assert "draws" not in plain
     full = json.loads(json.dumps(result.to_dict(arrays=True), allow_nan=False))
     assert len(full["draws"]["log_density"]) == 512
-    assert len(full["predictive"]["order 1"]["lower"]) == 40
+    assert len(full["predictive"][stored.predictive[0].name]["lower"]) == 40
 
 
 def _collect(watch, until: Callable[[], bool]) -> tuple[threading.Thread, list]:

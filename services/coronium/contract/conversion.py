@@ -99,9 +99,7 @@ def spectrum_from_message(message: spectrum_pb2.Spectrum) -> Spectrum:
         instrument=message.instrument,
         source=_SOURCES_BACK[message.source],
         channels=tuple(_channel_from_message(channel, exposures) for channel in message.channels),
-        exposure_start=np.array(
-            [_unix_seconds(exposure) for exposure in message.exposures], dtype=np.float64
-        ),
+        exposure_start=np.array([_unix_seconds(exposure) for exposure in message.exposures], dtype=np.float64),
         exposure_seconds=np.array([exposure.seconds for exposure in message.exposures], dtype=np.float64),
         distance_pc=message.distance_pc or None,
         name=message.name,
@@ -132,8 +130,7 @@ def _shaped(channel: Channel, field: str, shape: tuple[int, ...]) -> NDArray:
     array = np.asarray(getattr(channel, field))
     if array.shape != shape:
         raise InvalidSpectrum(
-            f"Channel {channel.name!r}: {field} has shape {array.shape}, expected {shape} "
-            "(exposures, wavelength bins)."
+            f"Channel {channel.name!r}: {field} has shape {array.shape}, expected {shape} (exposures, wavelength bins)."
         )
     return array
 
@@ -141,13 +138,10 @@ def _shaped(channel: Channel, field: str, shape: tuple[int, ...]) -> NDArray:
 def _channel_from_message(message: spectrum_pb2.Channel, exposures: int) -> Channel:
     bins = len(message.wavelength_edges) - 1
     if bins < 1:
-        raise InvalidSpectrum(
-            f"Channel {message.name!r}: give at least two wavelength_edges (N + 1 for N bins)."
-        )
+        raise InvalidSpectrum(f"Channel {message.name!r}: give at least two wavelength_edges (N + 1 for N bins).")
     if message.statistic not in _STATISTICS_BACK:
         raise InvalidSpectrum(
-            f"Channel {message.name!r}: statistic is not specified: "
-            "set POISSON, COUNTS_WITH_READ_NOISE or FLUX."
+            f"Channel {message.name!r}: statistic is not specified: set POISSON, COUNTS_WITH_READ_NOISE or FLUX."
         )
 
     def cube(field: str) -> FloatArray:
@@ -193,9 +187,7 @@ def _declared(message: spectrum_pb2.Channel, field: str, expected: int, of_what:
 
 def _timestamp(unix_seconds: float) -> Timestamp:
     if not _EARLIEST <= unix_seconds <= _LATEST:
-        raise InvalidSpectrum(
-            f"exposure_start {unix_seconds!r} is not a time: give Unix seconds, or 0 when unknown."
-        )
+        raise InvalidSpectrum(f"exposure_start {unix_seconds!r} is not a time: give Unix seconds, or 0 when unknown.")
     whole = int(np.floor(unix_seconds))
     nanoseconds = round((unix_seconds - whole) * _NANOSECONDS)
     return Timestamp(seconds=whole + nanoseconds // _NANOSECONDS, nanos=nanoseconds % _NANOSECONDS)
