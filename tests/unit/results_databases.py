@@ -41,21 +41,29 @@ def postgresql() -> str:
     return _server()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Address of a fresh database with the schema, one of each kind in turn."""
-    if request.param == "sqlite":
-        address = f"sqlite:///{tmp_path / 'results.db'}"
-        engine = open_engine(address)
-        upgrade(engine)
-        engine.dispose()
-        yield address
-        return
-    server = request.getfixturevalue("postgresql")
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """Address of a fresh SQLite file with the schema."""
+    address = f"sqlite:///{tmp_path / 'results.db'}"
+    engine = open_engine(address)
+    upgrade(engine)
+    engine.dispose()
+    return address
+
+
+@pytest.fixture
+def postgresql_url(postgresql: str) -> Iterator[str]:
+    """Address of a fresh PostgreSQL database with the schema."""
     name = f"results_{next(_numbers)}"
-    administer(server, f"CREATE DATABASE {name} TEMPLATE migrated")
-    yield in_database(server, name)
-    administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+    administer(postgresql, f"CREATE DATABASE {name} TEMPLATE migrated")
+    yield in_database(postgresql, name)
+    administer(postgresql, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite_url", "postgresql_url"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Address of a fresh database with the schema, one of each kind in turn."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Sequence
 
 import grpc
 import httpx
@@ -17,7 +16,6 @@ from coronium.gateway.application import create_application
 from coronium.gateway.settings import GatewaySettings, UpstreamSettings
 from coronium.ingestion.duplicates import RecentFingerprints
 from coronium.ingestion.service import IngestionService
-from coronium.results.database import open_engine, upgrade
 from coronium.results.queries import Queries
 from coronium.results.records import Record, entry
 from coronium.results.service import ResultsServicer
@@ -28,17 +26,13 @@ from coronium.runtime.settings import GrpcSettings
 from coronium.runtime.stage import Outgoing
 from coronium.v1 import ingestion_pb2, ingestion_pb2_grpc, results_pb2, results_pb2_grpc, spectrum_pb2
 from tests.unit.posterior_factory import DRAWS, NAMES, dead_letter, observation, posterior, spectrum
+from tests.unit.results_databases import engine
+from tests.unit.results_databases import sqlite_url as database_url
+
+__all__ = ["database_url", "engine"]
 
 MAX_BODY = 200_000
 NOWHERE = "127.0.0.1:1"
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_engine(f"sqlite:///{tmp_path / 'results.db'}")
-    upgrade(engine)
-    yield engine
-    engine.dispose()
 
 
 class Published(list[spectrum_pb2.Spectrum]):

@@ -12,9 +12,17 @@ from sqlalchemy import Engine, inspect, text
 
 from coronium.results.database import DatabaseUnavailable, check_schema, open_engine, upgrade
 from coronium.results.models import Base
-from tests.unit.results_databases import administer, database_url, engine, in_database, postgresql
+from tests.unit.results_databases import (
+    administer,
+    database_url,
+    engine,
+    in_database,
+    postgresql,
+    postgresql_url,
+    sqlite_url,
+)
 
-__all__ = ["database_url", "engine", "postgresql"]
+__all__ = ["administer", "database_url", "engine", "in_database", "postgresql", "postgresql_url", "sqlite_url"]
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_models(engine: Engine) -> None:

@@ -14,9 +14,9 @@ from coronium.results.records import entry
 from coronium.results.store import Store
 from coronium.v1 import posterior_pb2, results_pb2
 from tests.unit.posterior_factory import EPOCH_ZERO, dead_letter, joint, posterior
-from tests.unit.results_databases import database_url, engine, postgresql
+from tests.unit.results_databases import database_url, engine, postgresql, postgresql_url, sqlite_url
 
-__all__ = ["database_url", "engine", "postgresql"]
+__all__ = ["database_url", "engine", "postgresql", "postgresql_url", "sqlite_url"]
 
 RASTER = [f"sun/ar12807/x{column:03d}y001" for column in range(3)]
 

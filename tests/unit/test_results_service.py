@@ -20,9 +20,9 @@ from coronium.results.store import Store
 from coronium.results.watch import ChangeFeed
 from coronium.v1 import posterior_pb2, results_pb2, results_pb2_grpc
 from tests.unit.posterior_factory import DRAWS, NAMES, dead_letter, joint, observation, posterior
-from tests.unit.results_databases import database_url, engine, postgresql
+from tests.unit.results_databases import database_url, engine, postgresql, postgresql_url, sqlite_url
 
-__all__ = ["database_url", "engine", "postgresql"]
+__all__ = ["database_url", "engine", "postgresql", "postgresql_url", "sqlite_url"]
 
 DEADLINE = 20.0
 

@@ -17,9 +17,9 @@ from coronium.runtime.metrics import REGISTRY
 from coronium.runtime.stage import Incoming, Rejected, Transient
 from coronium.v1 import dead_letter_pb2, results_pb2
 from tests.unit.posterior_factory import dead_letter, observation, posterior
-from tests.unit.results_databases import database_url, engine, postgresql
+from tests.unit.results_databases import database_url, engine, postgresql, postgresql_url, sqlite_url
 
-__all__ = ["database_url", "engine", "postgresql"]
+__all__ = ["database_url", "engine", "postgresql", "postgresql_url", "sqlite_url"]
 
 TOPICS = TopicNames("survey")
 

@@ -17,9 +17,9 @@ from coronium.results.records import InvalidRecord, Record, entry
 from coronium.results.store import Outcome, Store
 from coronium.v1 import posterior_pb2, results_pb2, spectrum_pb2
 from tests.unit.posterior_factory import dead_letter, joint, observation, posterior
-from tests.unit.results_databases import database_url, engine, postgresql
+from tests.unit.results_databases import database_url, engine, postgresql, postgresql_url, sqlite_url
 
-__all__ = ["database_url", "engine", "postgresql"]
+__all__ = ["database_url", "engine", "postgresql", "postgresql_url", "sqlite_url"]
 
 EVERYTHING = results_pb2.ResultFilter(include_superseded=True)
 
