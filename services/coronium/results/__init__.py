@@ -1,0 +1,1 @@
+"""Stores what the stream produces and serves it over gRPC."""
