@@ -44,12 +44,15 @@ CONTINUUM_LOG_DENSITY = 9.0
 """Only two-photon emission depends on it, above 1e10 cm-3 or so."""
 CONTINUUM_FLOOR = 1e-30
 """Photons cm3 s-1 A-1; keeps the logarithm finite."""
+FULL_SPHERE = 4.0 * np.pi
+"""fiasco 0.6.2's free-free emission is per steradian (compare Rybicki & Lightman 1979, eq. 5.14a); its free-bound
+and two-photon emission is not."""
 LEAST_ION_FRACTION = 1e-7
 """An ion that never holds this share of its element on the grid emits nothing that could be seen."""
 POPULATION_FLOOR = 1e-60
-HELIUM_LIKE_PAIRS = (6, 7, 8, 10, 11, 12, 13, 14, 16, 18, 20, 26)
+HELIUM_LIKE_PAIRS = (6, 7, 8, 10, 11, 12)
 """Elements whose He-like ion is solved together with the H-like one: recombination feeds the triplet."""
-LITHIUM_LIKE_PAIRS = (8, 10, 12, 13, 14, 16, 18, 20, 26)
+LITHIUM_LIKE_PAIRS = (8,)
 """Elements whose Li-like ion is solved with the He-like one: dielectronic satellites beside the triplet."""
 PAIR_LOG_DENSITY = np.array([7.0, 9.0, 11.0, 13.0])
 """Where Li-like pairs are solved (1500 levels); their ratio to the single ion hardly depends on density."""
@@ -123,13 +126,20 @@ def log_populations(
     return np.log(np.maximum(np.concatenate(blocks), POPULATION_FLOOR)).transpose(2, 0, 1)
 
 
+def _is_pair(element: int, stage: int) -> bool:
+    """Say whether an ion is solved together with the next one."""
+    electrons = element - stage + 1
+    return (electrons == 2 and element in HELIUM_LIKE_PAIRS) or (electrons == 3 and element in LITHIUM_LIKE_PAIRS)
+
+
 def _best_populations(ion: fiasco.Ion, hdf5: Path) -> FloatArray:
     """Solve an ion on the grid with the model that suits it."""
-    electrons = ion.atomic_number - ion.charge_state
-    if electrons == 2 and ion.atomic_number in HELIUM_LIKE_PAIRS:
+    coupled = _is_pair(ion.atomic_number, ion.ionization_stage)
+    helium_like = ion.atomic_number - ion.charge_state == 2
+    if coupled and helium_like:
         return log_populations(IonPair, ion.ion_name, hdf5, SOLVED_LOG_TEMPERATURE, LOG_DENSITY)
     single = log_populations(SingleIon, ion.ion_name, hdf5, SOLVED_LOG_TEMPERATURE, LOG_DENSITY)
-    if electrons == 3 and ion.atomic_number in LITHIUM_LIKE_PAIRS:
+    if coupled:
         pair = log_populations(IonPair, ion.ion_name, hdf5, SOLVED_LOG_TEMPERATURE, PAIR_LOG_DENSITY)
         ratio = pair - single[..., np.isin(LOG_DENSITY, PAIR_LOG_DENSITY)]
         column = np.interp(LOG_DENSITY, PAIR_LOG_DENSITY, np.arange(len(PAIR_LOG_DENSITY)))
@@ -203,7 +213,7 @@ def continuum(hdf5: Path, names: Sequence[str], abundance: dict[int, float]) -> 
         ion = SingleIon(name, temperature, hdf5_dbase_root=str(hdf5))
         try:
             fraction = np.nan_to_num(ion.ionization_fraction.value)[:, None]
-            power = ion.free_free(wavelength).value * fraction if ion.charge_state else 0.0
+            power = FULL_SPHERE * ion.free_free(wavelength).value * fraction if ion.charge_state else 0.0
             two_photon = ion.hydrogenic or ion.helium_like
             if two_photon and ion._has_dataset("scups") and fraction.max() > LEAST_ION_FRACTION:
                 emitted = ion.two_photon(wavelength, 10**CONTINUUM_LOG_DENSITY * u.cm**-3, use_two_ion_model=False)
@@ -277,6 +287,7 @@ def _provenance(chianti: Path, ions: Sequence[IonLines], lines_per_band: dict[st
         "fiasco_version": fiasco.__version__,
         "citation": CITATION,
         "ions": sources,
+        "ions_solved_with_the_next": [ion.name for ion in ions if _is_pair(ion.element, ion.stage)],
         "selection_abundances": SELECTION_ABUNDANCES,
         "lines_needed_per_band": lines_per_band,
     }

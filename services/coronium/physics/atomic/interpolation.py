@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 
-def cubic_weights(nodes: jax.Array, value: jax.Array) -> tuple[jax.Array, jax.Array]:
+def cubic_weights(nodes: ArrayLike, value: ArrayLike) -> tuple[jax.Array, jax.Array]:
     """Return where a patch of four nodes starts, and the weights of its nodes.
 
     Parameters
@@ -48,11 +49,11 @@ def cubic_weights(nodes: jax.Array, value: jax.Array) -> tuple[jax.Array, jax.Ar
 
 
 def interpolate(
-    log_table: jax.Array,
-    log_temperature_nodes: jax.Array,
-    log_density_nodes: jax.Array,
-    log_temperature: jax.Array,
-    log_density: jax.Array,
+    log_table: ArrayLike,
+    log_temperature_nodes: ArrayLike,
+    log_density_nodes: ArrayLike,
+    log_temperature: ArrayLike,
+    log_density: ArrayLike,
 ) -> jax.Array:
     """Return ln emissivity at one temperature and density.
 
@@ -80,7 +81,7 @@ def interpolate(
 
 
 def interpolate_temperature(
-    table: jax.Array, log_temperature_nodes: jax.Array, log_temperature: jax.Array
+    table: ArrayLike, log_temperature_nodes: ArrayLike, log_temperature: ArrayLike
 ) -> jax.Array:
     """Return a table (..., T) at one temperature, with the same weights; for the continuum."""
     row, weights = cubic_weights(log_temperature_nodes, log_temperature)
