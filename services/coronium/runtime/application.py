@@ -17,18 +17,18 @@ import grpc
 from aiokafka.errors import KafkaError
 
 from coronium.contract.headers import Headers
-from coronium.contract.topics import ATTEMPTS, CONTROL, DEAD_LETTERS
 from coronium.runtime import admin, metrics
 from coronium.runtime import logging as logs
 from coronium.runtime.attempts import Attempts
 from coronium.runtime.control import Control, ControlServicer
 from coronium.runtime.errors import EXIT_DONE, EXIT_FAILED, StartError
+from coronium.runtime.executors import executor_for
 from coronium.runtime.faust_app import StreamClient, create_app
 from coronium.runtime.grpc_server import GrpcServer
 from coronium.runtime.loop import StageLoop
 from coronium.runtime.settings import ServiceSettings
 from coronium.runtime.stage import Outgoing, Stage, Transient
-from coronium.runtime.workers import ModelRefused, executor_for
+from coronium.runtime.workers import ModelRefused
 from coronium.v1 import control_pb2, control_pb2_grpc
 
 log = logging.getLogger(__name__)
@@ -164,8 +164,7 @@ class _Application:
     async def _check_topics(self) -> None:
         kafka = self._settings.kafka
         there = await asyncio.to_thread(admin.existing, kafka)
-        needed = [*self._stage.sources, DEAD_LETTERS[self._stage.name], ATTEMPTS, CONTROL]
-        missing = [name for name in map(kafka.topics.name, needed) if name not in there]
+        missing = [name for name, _ in kafka.topics if name not in there]
         if missing:
             raise StartError(f"there is no topic {', '.join(missing)}; create them with `coronium topics create`.")
 

@@ -66,12 +66,13 @@ class CompactedTopicReader:
         aiokafka.errors.KafkaError
             The broker does not answer.
         """
-        self._consumer = AIOKafkaConsumer(self._topic, **reader_options(self._kafka))
+        self._consumer = AIOKafkaConsumer(**reader_options(self._kafka))
         await self._consumer.start()
-        known = self._consumer.partitions_for_topic(self._topic)
-        self._consumer.unsubscribe()
-        if not known:
+        # Asked in this order, because a broker may create a topic it is asked for by its name.
+        if self._topic not in await self._consumer.topics():
             raise StartError(f"the topic {self._topic} does not exist; create it with `coronium topics create`.")
+        await self._consumer._client.add_topic(self._topic)
+        known = self._consumer.partitions_for_topic(self._topic) or set()
         self.assign(known if partitions is None else partitions)
         self._task = asyncio.create_task(self._follow(), name=f"read {self._topic}")
 

@@ -9,9 +9,7 @@ its own (a long batch does not end the session), back-pressure, revocation hooks
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import faust
@@ -24,6 +22,7 @@ from coronium.contract.headers import Headers
 from coronium.contract.limits import MAX_FETCH_BYTES, MAX_PRODUCE_BYTES
 from coronium.contract.topics import TopicNames
 from coronium.runtime.brokers import ssl_context
+from coronium.runtime.positions import Positions
 from coronium.runtime.settings import ServiceSettings
 from coronium.runtime.stage import Incoming, Outgoing, Stage, Transient
 
@@ -32,17 +31,7 @@ NEVER = 1_000_000.0
 
 PRODUCE_SECONDS = 20.0
 
-GAP_SECONDS = 2.0
-
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Gap:
-    """Offsets of a partition that did not come: the first record behind them, and since when."""
-
-    offset: int
-    since: float = field(default_factory=time.monotonic)
 
 
 def create_app(stage: Stage[Any, Any], settings: ServiceSettings) -> faust.App:
@@ -117,8 +106,7 @@ class StreamClient:
         self.app = app
         self._names = topics
         self._sources = [topics.name(topic) for topic in stage.sources]
-        self._expected: dict[TP, int] = {}
-        self._gaps: dict[TP, Gap] = {}
+        self._positions = Positions()
 
     def subscribe(
         self,
@@ -150,8 +138,7 @@ class StreamClient:
                 await on_event(_incoming(message), message.generation_id)
 
         async def revoked(*_: Any, **__: Any) -> None:
-            self._expected.clear()
-            self._gaps.clear()
+            self._positions = Positions()
             await on_revoked()
 
         self._hand_over = self.app.agent(source, concurrency=1, name="hand_over")(hand_over)
@@ -192,46 +179,32 @@ class StreamClient:
             earliest = await thread.earliest_offsets(*never) if never else {}
         except KafkaError as error:
             raise Transient(f"the group's offsets cannot be read: {error!r}") from error
-        self._expected = {tp: earliest[tp] if offset is None else offset for tp, offset in committed.items()}
+        self._positions = Positions(
+            {tp: earliest[tp] if offset is None else offset for tp, offset in committed.items()}
+        )
 
     async def admit(self, incoming: Incoming) -> bool:
-        """Whether this is the next record of its partition.
-
-        A record below what is expected was seen already. One above it follows a gap: either these offsets hold
-        no records (transactions, retention), or faust dropped some around a rebalance. To tell, the partition
-        is read once more from where it should go on, and the gap believed when it is there again.
-        """
+        """Whether this is the next record of its partition; see `Positions.take`."""
         tp = TP(incoming.topic, incoming.partition)
-        expected = self._expected.get(tp)
-        if expected is None or incoming.offset < expected:
-            return False
-        if incoming.offset > expected:
-            gap = self._gaps.get(tp)
-            if gap is None or incoming.offset < gap.offset:
-                self._gaps[tp] = Gap(incoming.offset)
-                await self._read_again(tp)
-                return False
-            if incoming.offset > gap.offset:
-                return False
-        self._gaps.pop(tp, None)
-        self._expected[tp] = incoming.offset + 1
-        return True
+        verdict = self._positions.take(tp, incoming.offset)
+        if verdict == "read again":
+            await self._read_again(tp)
+        return verdict == "take"
 
     async def insist(self) -> None:
         """Read again over gaps that were not confirmed for a while. Call now and then."""
-        for tp, gap in list(self._gaps.items()):
-            if time.monotonic() - gap.since > GAP_SECONDS:
-                gap.since = time.monotonic()
-                await self._read_again(tp)
+        for tp in self._positions.overdue():
+            await self._read_again(TP(*tp))
 
     async def rewind(self) -> None:
         """Read every partition again from where it should go on."""
-        for tp in list(self._expected):
-            await self._read_again(tp)
+        for tp in list(self._positions.expected):
+            await self._read_again(TP(*tp))
 
     async def _read_again(self, tp: TP) -> None:
-        log.info("reading again", extra={"source": f"{tp.topic}/{tp.partition}/{self._expected[tp]}"})
-        await self.app.consumer.seek(tp, self._expected[tp])
+        offset = self._positions.expected[tp]
+        log.info("reading again", extra={"source": f"{tp.topic}/{tp.partition}/{offset}"})
+        await self.app.consumer.seek(tp, offset)
 
     async def produce(self, records: Sequence[tuple[Outgoing, Headers | None]]) -> None:
         """Produce and return when the broker has acknowledged all.
@@ -270,9 +243,9 @@ class StreamClient:
     def lag(self) -> dict[str, int]:
         """Return the records behind the end by topic suffix, over our partitions, as far as the fetcher knows."""
         lag: dict[str, int] = {}
-        for tp, expected in list(self._expected.items()):
-            end = self.app.consumer.highwater(tp)
-            suffix = self.suffix(tp.topic)
+        for (topic, partition), expected in list(self._positions.expected.items()):
+            end = self.app.consumer.highwater(TP(topic, partition))
+            suffix = self.suffix(topic)
             lag[suffix] = lag.get(suffix, 0) + max((end or 0) - expected, 0)
         return lag
 

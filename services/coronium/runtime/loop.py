@@ -15,11 +15,12 @@ from typing import Any
 from coronium.runtime import metrics
 from coronium.runtime.attempts import Attempts
 from coronium.runtime.dead_letters import FailureRate
+from coronium.runtime.executors import Executor
 from coronium.runtime.faust_app import StreamClient
+from coronium.runtime.outcomes import Abandoned, TooManyFailures
 from coronium.runtime.settings import LoopSettings
-from coronium.runtime.settle import Abandoned, Settler, TooManyFailures
+from coronium.runtime.settle import Settler
 from coronium.runtime.stage import Incoming, Stage
-from coronium.runtime.workers import Executor
 
 log = logging.getLogger(__name__)
 

@@ -8,67 +8,25 @@ follows from it was acknowledged, so whatever ends this process, the records are
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from coronium.contract.headers import Headers, UnknownSchema
 from coronium.runtime import metrics
 from coronium.runtime.attempts import Attempts
 from coronium.runtime.dead_letters import OUR_FAILURES, FailureRate, dead_letter, reason_label
+from coronium.runtime.executors import Executor
 from coronium.runtime.faust_app import StreamClient
 from coronium.runtime.logging import traced
+from coronium.runtime.outcomes import REASON_OF, Abandoned, Done, Outcome, SetAside, TooManyFailures
 from coronium.runtime.settings import LoopSettings
 from coronium.runtime.stage import Incoming, Outgoing, Rejected, Stage, Transient
-from coronium.runtime.workers import Cause, Executor, WorkFailed
-from coronium.v1.dead_letter_pb2 import (
-    DEAD_LETTER_REASON_CRASH,
-    DEAD_LETTER_REASON_DEADLINE,
-    DEAD_LETTER_REASON_INTERNAL,
-    DEAD_LETTER_REASON_TOO_LARGE,
-    DEAD_LETTER_REASON_UNKNOWN_SCHEMA,
-    DeadLetterReason,
-)
+from coronium.runtime.workers import WorkFailed
+from coronium.v1.dead_letter_pb2 import DEAD_LETTER_REASON_TOO_LARGE, DEAD_LETTER_REASON_UNKNOWN_SCHEMA
 
 log = logging.getLogger(__name__)
 
-REASON_OF: dict[Cause, "DeadLetterReason"] = {
-    "crash": DEAD_LETTER_REASON_CRASH,
-    "memory": DEAD_LETTER_REASON_CRASH,
-    "deadline": DEAD_LETTER_REASON_DEADLINE,
-    "internal": DEAD_LETTER_REASON_INTERNAL,
-}
-
-
-class Abandoned(Exception):
-    """The partitions of a batch have gone, or go before it can be finished; it is worked on elsewhere."""
-
-
-class TooManyFailures(Exception):
-    """Our own failures passed the rate; nothing more may be set aside."""
-
-
-@dataclass(frozen=True)
-class Done:
-    """A record whose work is done, and what follows from it."""
-
-    incoming: Incoming
-    job: Any
-    result: Any
-    outgoing: Sequence[Outgoing]
-
-
-@dataclass(frozen=True)
-class SetAside:
-    """A record that becomes a dead letter."""
-
-    incoming: Incoming
-    reason: "DeadLetterReason"
-    detail: str
-    attempts: int = 1
-
-
-Outcome = Done | SetAside
 T = TypeVar("T")
 
 

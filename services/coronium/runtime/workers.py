@@ -1,4 +1,4 @@
-"""Where the work of a stage runs: in a spawned process that may die, or in the parent.
+"""One worker process, seen from its parent.
 
 Torch and JAX hold the interpreter's lock for long and crash in ways Python cannot catch, so their work lives in
 a process of its own. It is spawned, never forked: gRPC and the runtimes of JAX do not survive a fork. The
@@ -10,15 +10,13 @@ import asyncio
 import logging
 import multiprocessing
 import time
-from abc import ABC, abstractmethod
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal
 
 import psutil
 
 from coronium.runtime import metrics
-from coronium.runtime.settings import ServiceSettings
-from coronium.runtime.stage import Stage, Transient
+from coronium.runtime.stage import Transient
 from coronium.runtime.worker_process import main
 
 Cause = Literal["crash", "deadline", "memory", "internal"]
@@ -47,139 +45,6 @@ class WorkFailed(Exception):
 
 class ModelRefused(Exception):
     """A worker could not load its model, or loaded another one than was asked for."""
-
-
-class Executor(ABC):
-    """Runs the work of batches, one at a time."""
-
-    model_hash: str = ""
-
-    @abstractmethod
-    async def start(self) -> None:
-        """Make ready. Raises `ModelRefused`."""
-
-    @abstractmethod
-    async def run(self, jobs: list[Any]) -> list[Any]:
-        """Work on a batch.
-
-        Returns
-        -------
-        list
-            A result or a `Rejected` for each job, in order.
-
-        Raises
-        ------
-        WorkFailed
-            Worker died, deadline passed, or an exception that the stage did not expect.
-        Transient
-            To be tried again.
-        """
-
-    async def reload(self, expected_hash: str) -> None:
-        """Replace the model; the old one stays where the new one cannot be had. Raises `ModelRefused`."""
-        return
-
-    @abstractmethod
-    async def stop(self) -> None:
-        """End, whatever is being done."""
-
-
-def executor_for(stage: Stage[Any, Any], settings: ServiceSettings) -> Executor:
-    """Return the executor a stage asks for."""
-    return InParent(stage, settings) if stage.worker is None else InWorker(stage, settings)
-
-
-class InParent(Executor):
-    """Runs `Stage.work` on the event loop of the parent."""
-
-    def __init__(self, stage: Stage[Any, Any], settings: ServiceSettings) -> None:
-        self._stage = stage
-        self._deadline = settings.loop.deadline_seconds
-
-    async def start(self) -> None:
-        """Nothing to load."""
-
-    async def run(self, jobs: list[Any]) -> list[Any]:
-        """Work on a batch; see `Executor.run`."""
-        try:
-            async with asyncio.timeout(self._deadline):
-                results = await self._stage.work(jobs)
-        except Transient:
-            raise
-        except TimeoutError:
-            raise WorkFailed("deadline", f"the work took longer than {self._deadline:g} s") from None
-        except Exception as error:
-            log.exception("the work of a batch failed")
-            raise WorkFailed("internal", f"{type(error).__name__}: {error}") from error
-        if len(results) != len(jobs):
-            raise WorkFailed("internal", f"the stage returned {len(results)} results for {len(jobs)} jobs")
-        return results
-
-    async def stop(self) -> None:
-        """Nothing to end."""
-
-
-class InWorker(Executor):
-    """Runs the work in a spawned process; replaces it when it dies and on reload."""
-
-    def __init__(self, stage: Stage[Any, Any], settings: ServiceSettings) -> None:
-        self._stage = stage
-        self._settings = settings
-        self._worker: WorkerProcess | None = None
-
-    async def start(self) -> None:
-        """Spawn and warm the first worker; see `Executor.start`."""
-        self._worker = await self._spawn()
-
-    async def run(self, jobs: list[Any]) -> list[Any]:
-        """Work on a batch, in a new worker where the last one died; see `Executor.run`."""
-        if self._worker is None or not self._worker.alive:
-            try:
-                self._worker = await self._spawn()
-            except ModelRefused as error:
-                raise WorkFailed("crash", f"the worker does not start again: {error}") from error
-        try:
-            return await self._worker.run(jobs, self._settings.loop.deadline_seconds)
-        except WorkFailed as failure:
-            if failure.cause != "internal":
-                metrics.WORKER_RESTARTS.labels(cause=failure.cause).inc()
-                log.error("the worker ended", extra={"cause": failure.cause, "detail": failure.detail})
-            raise
-
-    async def reload(self, expected_hash: str) -> None:
-        """Warm a new worker beside the old one, then let the old one go; see `Executor.reload`."""
-        worker = await self._spawn()
-        if expected_hash and worker.model_hash != expected_hash:
-            worker.kill()
-            raise ModelRefused(f"the installed model has hash {worker.model_hash or 'none'}, not {expected_hash}")
-        old, self._worker = self._worker, worker
-        if old is not None:
-            old.kill()
-        self.model_hash = worker.model_hash
-        metrics.WORKER_RESTARTS.labels(cause="reload").inc()
-
-    async def stop(self) -> None:
-        """Kill the worker."""
-        if self._worker is not None:
-            self._worker.kill()
-
-    async def _spawn(self) -> "WorkerProcess":
-        assert self._stage.worker is not None
-        worker = WorkerProcess(
-            self._stage.worker,
-            self._stage.worker_settings,
-            self._settings.worker.threads,
-            self._settings.worker.memory_mib * 1024 * 1024,
-        )
-        begun = time.monotonic()
-        try:
-            await worker.warm(self._settings.worker.warm_seconds)
-        except BaseException:
-            worker.kill()
-            raise
-        metrics.WORKER_WARM_SECONDS.set(time.monotonic() - begun)
-        self.model_hash = self.model_hash or worker.model_hash
-        return worker
 
 
 class WorkerProcess:

@@ -1,0 +1,73 @@
+"""Which record of a partition comes next.
+
+Around a rebalance faust may skip records, or deliver some that were on their way before it sought back. A
+commit behind such a gap would lose what was skipped, so the loop takes records strictly in order. Not every gap
+is a fault: transactions and retention leave offsets without records. To tell, the partition is read again from
+where it should go on, and a gap believed when it is there again.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Partition = tuple[str, int]
+
+INSIST_SECONDS = 2.0
+"""How long a gap may stay unconfirmed before the partition is read again once more."""
+
+
+@dataclass
+class _Gap:
+    offset: int
+    since: float
+
+
+class Positions:
+    """The next offset of each partition, between two rebalances.
+
+    Parameters
+    ----------
+    expected : mapping of (topic, partition) to int
+        Where each partition goes on; records of others are dropped.
+    clock : callable, optional
+        Seconds; monotonic.
+    """
+
+    def __init__(
+        self, expected: Mapping[Partition, int] | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.expected: dict[Partition, int] = dict(expected or {})
+        self._clock = clock
+        self._gaps: dict[Partition, _Gap] = {}
+
+    def take(self, partition: Partition, offset: int) -> Literal["take", "drop", "read again"]:
+        """Say what to do with a record that has arrived.
+
+        Returns
+        -------
+        str
+            ``take``: it is the next, and the position moves behind it. ``drop``: it was seen, or is not its
+            turn. ``read again``: drop it and read the partition from ``expected``.
+        """
+        expected = self.expected.get(partition)
+        if expected is None or offset < expected:
+            return "drop"
+        if offset > expected:
+            gap = self._gaps.get(partition)
+            if gap is None or offset < gap.offset:
+                self._gaps[partition] = _Gap(offset, self._clock())
+                return "read again"
+            if offset > gap.offset:
+                return "drop"
+        self._gaps.pop(partition, None)
+        self.expected[partition] = offset + 1
+        return "take"
+
+    def overdue(self) -> list[Partition]:
+        """Return the partitions to read again because nothing has confirmed their gap for a while."""
+        now = self._clock()
+        found = [tp for tp, gap in self._gaps.items() if now - gap.since > INSIST_SECONDS]
+        for partition in found:
+            self._gaps[partition].since = now
+        return found
