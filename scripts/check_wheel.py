@@ -1,7 +1,8 @@
 """Build the wheel as a release would, and hold it to its promises.
 
-It is at most 38 MB, and in an environment that holds the base install alone, `from coronium import Client` works,
-the command line answers, and none of the heavy libraries is loaded or was installed.
+The wheel, the emissivity table and the network weights keep to their sizes. In an environment that holds the base
+install alone, `from coronium import Client` works, the command line answers, none of the heavy libraries is loaded
+or was installed, and a command that needs one says which extra brings it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import sys
 import tempfile
 import venv
 from pathlib import Path
+from zipfile import ZipFile
 
 ROOT = Path(__file__).resolve().parents[1]
-MOST_MEGABYTES = 38.0
+MEGABYTE = 1e6
 HEAVY = ("torch", "jax", "faust", "sunpy", "matplotlib", "scipy", "h5py")
 
 CHECK = f"""
@@ -29,28 +31,51 @@ sys.exit(f"the base install is not light: loaded {{loaded}}, installed {{install
 def build(folder: Path) -> Path:
     """Build the source archive and the wheel from it into `folder`; return the wheel."""
     command = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"The wheel cannot be built:\n{done.stdout}{done.stderr}")
     (wheel,) = folder.glob("*.whl")
     return wheel
+
+
+def check_sizes(wheel: Path) -> None:
+    """Exit when the wheel, or what it ships, is missing or larger than promised."""
+    with ZipFile(wheel) as archive:
+        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+    parts = [
+        ("wheel", wheel.stat().st_size, 38),
+        ("emissivity table", sum(size for name, size in sizes.items() if name.endswith("/emissivity.npz.xz")), 12),
+        ("network weights", sum(size for name, size in sizes.items() if name.endswith(".safetensors")), 20),
+        ("Capella's spectra", sum(size for name, size in sizes.items() if name.endswith("/capella_letg.npz")), 1),
+    ]
+    for what, size, most in parts:
+        print(f"{what}: {size / MEGABYTE:.2f} MB (at most {most})")
+    wrong = [what for what, size, most in parts if not 0 < size <= most * MEGABYTE]
+    if wrong:
+        sys.exit(f"Missing or too large: {', '.join(wrong)}.")
+
+
+def check_base_install(wheel: Path, folder: Path) -> None:
+    """Exit when the base install is not light or does not say what is missing."""
+    environment = folder / "venv"
+    venv.create(environment, with_pip=True)
+    python, coronium = environment / "bin" / "python", environment / "bin" / "coronium"
+    install = [str(python), "-m", "pip", "install", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
+    subprocess.run([*install, str(wheel)], check=True)
+    subprocess.run([str(python), "-c", CHECK], check=True, cwd=folder)
+    subprocess.run([str(coronium), "--help"], check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run([str(coronium), "demo"], capture_output=True, text=True, cwd=folder)
+    if done.returncode != 1 or "pip install 'coronium[" not in done.stderr or "Traceback" in done.stderr:
+        sys.exit(f"`coronium demo` does not say which extra it needs:\n{done.stderr}")
+    print("The base install is light: `from coronium import Client` loads none of " + ", ".join(HEAVY) + ".")
 
 
 def main() -> None:
     """Build, weigh, install and import."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        wheel = build(folder)
-        megabytes = wheel.stat().st_size / 1e6
-        print(f"{wheel.name}: {megabytes:.1f} MB (at most {MOST_MEGABYTES:g})")
-        if megabytes > MOST_MEGABYTES:
-            sys.exit("The wheel is too large.")
-        environment = folder / "venv"
-        venv.create(environment, with_pip=True)
-        python = environment / "bin" / "python"
-        install = [str(python), "-m", "pip", "install", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
-        subprocess.run([*install, str(wheel)], check=True)
-        subprocess.run([str(python), "-c", CHECK], check=True, cwd=folder)
-        subprocess.run([str(environment / "bin" / "coronium"), "--help"], check=True, stdout=subprocess.DEVNULL)
-        print("The base install is light: `from coronium import Client` loads none of " + ", ".join(HEAVY) + ".")
+        wheel = build(Path(name))
+        check_sizes(wheel)
+        check_base_install(wheel, Path(name))
 
 
 if __name__ == "__main__":
