@@ -30,7 +30,7 @@ def demo(
         task = bar.add_task("posteriors", total=None)
         found = run(
             folder,
-            report=bar.console.print,
+            report=output.report(bar.console),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     console.print(results_table(found.results, title="Posteriors: median and 68 % interval, or 95 % limit"))

@@ -58,6 +58,8 @@ def explain(error: Exception) -> tuple[str, int] | None:
             return str(error), error.code
         case ModuleNotFoundError():
             return _missing(error)
+        case ImportError() if "pip install" in str(error):
+            return str(error), EXIT_FAILED
         case ServiceUnreachable():
             return str(error), EXIT_UNREACHABLE
         case SpectrumRejected() | SpectrumFormatError():

@@ -24,7 +24,7 @@ def list_instruments(as_json: Json = False) -> None:
         output.write_json([{"name": i.name, "title": i.title, "source": i.source.value} for i in known])
         return
     table = Table(header_style="bold")
-    for heading in ("name", "instrument", "for", "channels", "wavelengths [A]"):
+    for heading in ("name", "instrument", "for", "channels", "wavelengths (A)"):
         table.add_column(heading, overflow="fold")
     for instrument in known:
         low = min(channel.wavelength_edges[0] for channel in instrument.channels)
@@ -61,7 +61,7 @@ def show(name: Annotated[str, typer.Argument(help="Name of the instrument.")], a
         output.write_json({"name": instrument.name, "citation": instrument.citation, "channels": rows})
         return
     table = Table(title=f"{instrument.name}: {instrument.title}", title_justify="left", header_style="bold")
-    for heading in ("channel", "wavelengths [A]", "bins", "FWHM [A]", "area [cm2]", "statistic", "usable"):
+    for heading in ("channel", "wavelengths (A)", "bins", "FWHM (A)", "area (cm2)", "statistic", "usable"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -25,8 +26,15 @@ def in_words(parameter: Parameter | None, digits: int = 2) -> str:
             return f"> {limit:.{digits}f}"
         case "unconstrained":
             return "unconstrained"
-    above, below = parameter.upper - parameter.median, parameter.median - parameter.lower
-    return f"{parameter.median:.{digits}f} +{above:.{digits}f} -{below:.{digits}f}"
+    above = f"{parameter.upper - parameter.median:.{digits}f}"
+    below = f"{parameter.median - parameter.lower:.{digits}f}"
+    interval = f"±{above}" if above == below else f"+{above} -{below}"
+    return f"{parameter.median:.{digits}f} {interval}"
+
+
+def spectrum_name(result: Result) -> str:
+    """Return the target, and the user's own name of the spectrum where it says more."""
+    return result.target if result.target.endswith(result.name) else f"{result.target} {result.name}"
 
 
 def line_labels(result: Result, most: int = MOST_LABELS) -> str:
@@ -39,9 +47,10 @@ def line_labels(result: Result, most: int = MOST_LABELS) -> str:
 
 def results_table(found: Iterable[Result], title: str | None = None) -> Table:
     """Return a table of results, a row each: temperature, density, emission measure, lines, rung, time."""
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for heading in ("target", "name", "log T [K]", "log n [cm-3]", "log EM", "identified lines", "rung", "fit [s]"):
-        table.add_column(heading, justify="right" if heading == "fit [s]" else "left", overflow="fold")
+    table = _table(title)
+    for heading in ("spectrum", "log T (K)", "log n (cm-3)", "log EM", "identified lines", "rung"):
+        table.add_column(heading, overflow="fold", no_wrap=heading not in ("spectrum", "identified lines"))
+    table.add_column("fit (s)", justify="right")
     for result in found:
         table.add_row(*row(result))
     return table
@@ -51,8 +60,7 @@ def row(result: Result) -> Sequence[str]:
     """Return the cells of a result in `results_table`."""
     parameters = result.parameters
     return (
-        result.target,
-        result.name or "-",
+        spectrum_name(result),
         in_words(parameters.get("log_temperature")),
         in_words(parameters.get("log_density")),
         in_words(parameters.get("log_emission_measure")),
@@ -64,7 +72,7 @@ def row(result: Result) -> Sequence[str]:
 
 def parameters_table(result: Result) -> Table:
     """Return a table of all parameters of one result."""
-    table = Table(title="Parameters", title_justify="left", header_style="bold")
+    table = _table("Parameters")
     for heading in ("parameter", "median and 68 %, or 95 % limit", "95 %", "unit", "R-hat", "ESS", ""):
         table.add_column(heading, overflow="fold")
     for parameter in result.parameters.values():
@@ -82,8 +90,8 @@ def parameters_table(result: Result) -> Table:
 
 def lines_table(result: Result) -> Table:
     """Return a table of the identified lines of one result."""
-    table = Table(title="Identified lines", title_justify="left", header_style="bold")
-    for heading in ("line", "wavelength [A]", "flux", "error", "S/N", "probability"):
+    table = _table("Identified lines")
+    for heading in ("line", "wavelength (A)", "flux", "error", "S/N", "probability"):
         table.add_column(heading, justify="left" if heading == "line" else "right")
     for line in result.identified_lines:
         table.add_row(
@@ -95,3 +103,7 @@ def lines_table(result: Result) -> Table:
             f"{line.probability:.3f}",
         )
     return table
+
+
+def _table(title: str | None) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD)

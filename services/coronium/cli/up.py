@@ -29,7 +29,7 @@ def up(
     signal.signal(signal.SIGTERM, stop)
     console = output.console()
     addresses = Addresses.usual(port_offset)
-    with Stack(folder, addresses, console.print) as stack:
+    with Stack(folder, addresses, output.report(console)) as stack:
         try:
             console.print("Starting the embedded broker and all services; compiling the model takes a while.")
             stack.start()
