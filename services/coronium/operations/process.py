@@ -21,14 +21,19 @@ class Process:
         All of it.
     log : path
         Where its output goes; appended to.
+    folder : path
+        Where it runs.
     """
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path
+    ) -> None:
         self.name = name
         self.log = log
         self.starts = 0
         self._command = list(command)
         self._environment = dict(environment)
+        self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -41,7 +46,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=self.log.parent,
+                cwd=self._folder,
                 start_new_session=True,
             )
 

@@ -138,7 +138,7 @@ class Stack:
                 process.wait(time.monotonic() + 5.0)
 
     def _start(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
-        process = Process(name, command, environment, self.logs / f"{name}.log")
+        process = Process(name, command, environment, self.logs / f"{name}.log", self.folder)
         self.processes[name] = process
         process.start()
 
