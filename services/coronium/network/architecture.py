@@ -68,12 +68,43 @@ class Output(NamedTuple):
     ----------
     grid : (n, temperatures, densities) log probability
     lines : (n, G) logits
-    denoised : (n, C, N) ln of the source's rate over `Encoded.rate`
+    denoised : (n, C, N) the source's rate over `Encoded.rate`
     """
 
     grid: Tensor
     lines: Tensor
     denoised: Tensor
+
+
+class Gate(nn.Module):
+    """Chooses, bin by bin, between a composed spectrum and the data themselves.
+
+    A composition of learned spectra removes the noise of faint data, but cannot follow every real plasma to the
+    precision of bright ones; where data and composition differ by more than the noise, the data win.
+
+    Parameters
+    ----------
+    maps : int
+    """
+
+    def __init__(self, maps: int = 8) -> None:
+        super().__init__()
+        across = (0, STEM_WIDTH // 2)
+        self.weigh = nn.Sequential(
+            nn.Conv2d(3, maps, (1, STEM_WIDTH), padding=across),
+            nn.SiLU(),
+            nn.Conv2d(maps, 1, (1, STEM_WIDTH), padding=across),
+        )
+
+    def forward(self, composed: Tensor, encoded: Encoded) -> Tensor:
+        """Rates (n, C, N) over `Encoded.rate`."""
+        noise = torch.sqrt(encoded.variance)
+        deviation = torch.asinh((encoded.excess - encoded.unit * composed) / noise)
+        seen = (encoded.unit > 0).float()
+        inputs = torch.stack([deviation * seen, torch.asinh(encoded.excess / noise), seen], dim=1)
+        trust = self.weigh(inputs)[:, 0].sigmoid() * seen
+        observed = encoded.excess.clamp(min=0) / encoded.unit.clamp(min=1e-30) * seen
+        return (1.0 - trust) * composed + trust * observed
 
 
 class Bottleneck(nn.Module):
@@ -147,6 +178,7 @@ class SpectrumNetwork(nn.Module):
         self.lines = nn.Linear(a.hidden, a.lines)
         self.composition = nn.Linear(a.hidden, a.components)
         self.components = nn.Linear(a.components, a.channels * a.bins)
+        self.gate = Gate()
 
     def forward(self, encoded: Encoded) -> Output:
         """Run trunk and heads; see `Output`."""
@@ -157,5 +189,5 @@ class SpectrumNetwork(nn.Module):
         hidden = self.gather(torch.cat([places, scalars], dim=1))
         hidden = hidden + self.mix(hidden)
         grid = self.grid(hidden).log_softmax(-1).reshape(-1, a.temperatures, a.densities)
-        denoised = self.components(self.composition(hidden)).reshape(-1, a.channels, a.bins)
-        return Output(grid, self.lines(hidden), denoised.clamp(-25.0, 15.0))
+        composed = self.components(self.composition(hidden)).reshape(-1, a.channels, a.bins)
+        return Output(grid, self.lines(hidden), self.gate(composed.clamp(-25.0, 15.0).exp(), encoded))

@@ -36,11 +36,17 @@ class Encoded(NamedTuple):
     planes : (n, F, E, C, N)
     scalars : (n, S)
     rate : (n,) mean net rate per area and bin, that the denoised spectrum is relative to
+    unit : (n, C, N) counts of all exposures that this rate makes; 0 where masked
+    excess : (n, C, N) counts above the background
+    variance : (n, C, N) of the counts
     """
 
     planes: Tensor
     scalars: Tensor
     rate: Tensor
+    unit: Tensor
+    excess: Tensor
+    variance: Tensor
 
 
 def stack(cubes: Sequence[Cube], device: torch.device) -> Batch:
@@ -112,7 +118,14 @@ def encode(batch: Batch, area: Tensor) -> Encoded:
         ],
         dim=1,
     )
-    return Encoded(planes, scalars, rate)
+    return Encoded(
+        planes=planes,
+        scalars=scalars,
+        rate=rate,
+        unit=(total.area * seen)[:, 0] * rate[:, None, None],
+        excess=net[:, 0],
+        variance=(total.counts.clamp(min=0) + total.read_variance + 1.0)[:, 0],
+    )
 
 
 def area_of(grid_area: FloatArray, device: torch.device) -> Tensor:

@@ -60,7 +60,6 @@ class _Target(NamedTuple):
     column: Tensor
     lines: Tensor
     source: Tensor
-    seen: Tensor
 
 
 def _batches(
@@ -89,17 +88,16 @@ def _batches(
             lines=torch.from_numpy(noisy.lines.astype(np.float32)).to(device),
             # The source behind the bins in use: what a perfectly denoised spectrum is.
             source=(torch.from_numpy(noisy.source).to(device) * batch.mask).sum(1),
-            seen=batch.area.sum(1),
         )
         yield encode(batch, area), target, drawn.signal_to_noise
 
 
 def denoising_deviance(output: Output, encoded: Encoded, target: _Target) -> Tensor:
     """Poisson deviance of the denoised from the true source, per count of the latter, (n,)."""
-    expected = target.seen * encoded.rate[:, None, None] * output.denoised.exp()
+    expected = encoded.unit * output.denoised
     true = target.source.clamp(min=0.0)
     ratio = torch.log(true.clamp(min=1e-20) / expected.clamp(min=1e-20))
-    deviance = torch.where(target.seen > 0, expected - true + torch.where(true > 0, true * ratio, 0.0), 0.0)
+    deviance = torch.where(encoded.unit > 0, expected - true + torch.where(true > 0, true * ratio, 0.0), 0.0)
     return deviance.sum((1, 2)) / true.sum((1, 2)).clamp(min=1e-6)
 
 

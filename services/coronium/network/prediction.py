@@ -114,7 +114,7 @@ class Predictor:
                 output = self.network(encoded)
                 probability = output.grid.exp().cpu().numpy().astype(float)
                 lines = output.lines.sigmoid().cpu().numpy().astype(float)
-                rate = (output.denoised.exp() * encoded.rate[:, None, None]).cpu().numpy().astype(float)
+                rate = (output.denoised * encoded.rate[:, None, None]).cpu().numpy().astype(float)
             for i, *found in zip(indices, probability, lines, rate, strict=True):
                 predictions[i] = self._prediction(spectra[i], *found)
         return [predictions[i] for i in range(len(spectra))]

@@ -37,7 +37,7 @@ def train(
     instrument: str,
     output: Path,
     count: int = 10_000,
-    epochs: int = 20,
+    epochs: int = 8,
     seed: int = 1,
     device: str = "cpu",
     cache: Path | None = None,
