@@ -50,7 +50,7 @@ and two-photon emission is not."""
 LEAST_ION_FRACTION = 1e-7
 """An ion that never holds this share of its element on the grid emits nothing that could be seen."""
 POPULATION_FLOOR = 1e-60
-HELIUM_LIKE_PAIRS = (6, 7, 8, 10, 11, 12)
+HELIUM_LIKE_PAIRS = (6, 7, 8, 10, 12)
 """Elements whose He-like ion is solved together with the H-like one: recombination feeds the triplet."""
 LITHIUM_LIKE_PAIRS = (8,)
 """Elements whose Li-like ion is solved with the He-like one: dielectronic satellites beside the triplet."""
@@ -141,11 +141,25 @@ def _best_populations(ion: fiasco.Ion, hdf5: Path) -> FloatArray:
     single = log_populations(SingleIon, ion.ion_name, hdf5, SOLVED_LOG_TEMPERATURE, LOG_DENSITY)
     if coupled:
         pair = log_populations(IonPair, ion.ion_name, hdf5, SOLVED_LOG_TEMPERATURE, PAIR_LOG_DENSITY)
-        ratio = pair - single[..., np.isin(LOG_DENSITY, PAIR_LOG_DENSITY)]
-        column = np.interp(LOG_DENSITY, PAIR_LOG_DENSITY, np.arange(len(PAIR_LOG_DENSITY)))
-        left = np.minimum(column.astype(int), len(PAIR_LOG_DENSITY) - 2)
-        single += ratio[..., left] + (column - left) * (ratio[..., left + 1] - ratio[..., left])
+        single = extend_density(single, pair)
     return single
+
+
+def extend_density(single: FloatArray, pair: FloatArray) -> FloatArray:
+    """Carry log populations of a pair, (U, S, 4) at `PAIR_LOG_DENSITY`, to all densities.
+
+    Where the single ion (U, S, N) is alike, its density dependence is kept and the ratio interpolated; where
+    capture feeds the level, N_j / n_e hardly depends on density and is interpolated itself.
+    """
+    column = np.interp(LOG_DENSITY, PAIR_LOG_DENSITY, np.arange(len(PAIR_LOG_DENSITY)))
+    left = np.minimum(column.astype(int), len(PAIR_LOG_DENSITY) - 2)
+
+    def between(values: FloatArray) -> FloatArray:
+        return values[..., left] + (column - left) * (values[..., left + 1] - values[..., left])
+
+    ratio = pair - single[..., np.isin(LOG_DENSITY, PAIR_LOG_DENSITY)]
+    alike = np.abs(ratio).max(axis=(1, 2), keepdims=True) < 1.0
+    return np.where(alike, single + between(ratio), between(pair))
 
 
 def solve_ion(name: str, hdf5: Path) -> IonLines | None:
