@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 def create_app(stage: Stage[Any, Any], settings: ServiceSettings) -> faust.App:
     """Return the faust application of a stage; nothing is connected yet."""
     kafka, loop = settings.kafka, settings.loop
-    # What waits in memory is a few batches at most: a record may have 12 MiB.
-    waiting = max(2 * stage.batch_size, 4)
     app = faust.App(
         kafka.topics.group(stage.name),
         broker=[f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")],
@@ -50,7 +48,8 @@ def create_app(stage: Stage[Any, Any], settings: ServiceSettings) -> faust.App:
         # A member that joins waits for the others to finish their batches.
         broker_request_timeout=max(kafka.session_seconds, loop.rebalance_seconds) + 5.0,
         broker_max_poll_interval=NEVER,
-        broker_max_poll_records=waiting,
+        # A record may have 12 MiB: no more than a batch is fetched ahead of the one in hand.
+        broker_max_poll_records=stage.batch_size,
         broker_commit_livelock_soft_timeout=NEVER,
         consumer_max_fetch_size=MAX_FETCH_BYTES,
         consumer_auto_offset_reset="earliest",
@@ -58,7 +57,7 @@ def create_app(stage: Stage[Any, Any], settings: ServiceSettings) -> faust.App:
         producer_max_request_size=MAX_PRODUCE_BYTES,
         producer_request_timeout=PRODUCE_SECONDS,
         processing_guarantee="at_least_once",
-        stream_buffer_maxsize=waiting,
+        stream_buffer_maxsize=1,
         stream_processing_timeout=NEVER,
         stream_wait_empty=False,
         topic_allow_declare=False,
@@ -141,6 +140,9 @@ class StreamClient:
             self._positions = Positions()
             await on_revoked()
 
+        # A full buffer holds the fetcher back by itself. Faust would also take the partition from those it
+        # fetches, and where none is left sleep for a second.
+        self._consumer.on_buffer_full = lambda tp: None
         self._hand_over = self.app.agent(source, concurrency=1, name="hand_over")(hand_over)
         self._revoked = revoked  # signals hold their receivers weakly
         self.app.on_partitions_revoked.connect(self._revoked)
