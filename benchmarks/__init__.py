@@ -1,0 +1,1 @@
+"""Side by side with peers. Prints tables; asserts nothing about time."""
