@@ -15,6 +15,7 @@ from kafka import KafkaProducer
 from coronium.client.client import Client
 from coronium.client.result import DeadLetter, Result
 from coronium.contract.topics import SPECTRA, TopicNames
+from coronium.operations import health
 from coronium.operations.addresses import HOST, SERVICES, Addresses
 from coronium.operations.profile import kafka_settings
 from coronium.operations.stack import Stack
@@ -23,7 +24,10 @@ from coronium.physics.instruments import get_instrument
 from coronium.physics.observation_model import ModelCache
 from coronium.physics.simulator import Simulator, Truth
 from coronium.physics.spectrum import Spectrum
+from tests.stream.service import eventually
 from tests.unit.spectra import good_spectrum
+
+pytestmark = pytest.mark.timeout(600)
 
 SPECTRA_COUNT = 40
 DUPLICATES = 10
@@ -106,10 +110,11 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Journey:
     bad = nonsense()
     addresses = Addresses.free()
     kafka = kafka_settings(addresses).bootstrap_servers
+    results_address = f"{HOST}:{addresses.grpc['results']}"
     with Stack(tmp_path_factory.mktemp("stream"), addresses, settings=QUICK) as stack:
         stack.start()
         threading.Thread(target=stack.supervise, daemon=True).start()
-        with Client(f"{HOST}:{addresses.grpc['results']}", kafka=kafka, timeout=60.0) as client:
+        with Client(results_address, kafka=kafka, timeout=60.0) as client:
             arrived: set[str] = set()
             restarted: set[str] = set()
             with client.watch(seconds=SECONDS) as incoming:
@@ -124,6 +129,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Journey:
                     if len(arrived) == SPECTRA_COUNT:
                         break
             restarts.join(60.0)
+            eventually(lambda: health.grpc_serves(results_address), 60, "an answer of the results service")
             stored = {result.id: result for result in client.list(include_superseded=True)}
             rows = list(client.list(include_superseded=True))
             letters = list(client.dead_letters())
@@ -131,7 +137,6 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Journey:
     return replace(found, exits={name: stack.processes[name].exit_code for name in SERVICES})
 
 
-@pytest.mark.timeout(600)
 def test_every_result_is_in_the_store_exactly_once_although_some_were_published_twice(journey: Journey):
     assert len(journey.fingerprints) == SPECTRA_COUNT + DUPLICATES
     assert len(set(journey.fingerprints)) == SPECTRA_COUNT
