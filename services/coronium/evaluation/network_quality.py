@@ -153,8 +153,8 @@ def table(qualities: list[Quality]) -> str:
     """Write qualities as a Markdown table."""
     lines = [
         "| preset | spectra | gain over the prior [nats] (99 % bound) | lines present at S/N >= 4 | "
-        "average precision | precision / prevalence (99 % bound) | rare groups | their precision / prevalence (99 % bound) | "
-        "present where p >= 0.9 | ms a spectrum |",
+        "average precision | precision / prevalence (99 % bound) | rare groups | "
+        "their precision / prevalence (99 % bound) | present where p >= 0.9 | ms a spectrum |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for q in qualities:

@@ -127,11 +127,11 @@ def simulate(
     progress : callable
         Called with the number of spectra made so far.
     cache : path, optional
-        File that keeps the expectations; default one in the temporary folder, named after everything that they
-        depend on.
+        Folder that keeps the expectations, in a file named after everything that they depend on; default: the
+        system's temporary folder.
     """
     shared, simulators = _simulators(instrument)
-    path = cache or _cache_path(instrument, count, seed)
+    path = (cache or Path(tempfile.gettempdir())) / _cache_name(instrument, count, seed)
     if path.exists():
         with np.load(path) as file:
             fields = Expectations.__dataclass_fields__
@@ -147,6 +147,7 @@ def simulate(
         progress(min(start + CHUNK, count))
     parts = [_joined(chunks[e]) for e in sorted(chunks)]
     arrays = {f"{e}_{f}": v for e, part in zip(sorted(chunks), parts, strict=True) for f, v in vars(part).items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".part.npz")
     np.savez(unfinished, exposures=np.array(sorted(chunks)), **arrays)
     unfinished.replace(path)
@@ -286,7 +287,7 @@ def _joined(chunks: list[Expectations]) -> Expectations:
     )
 
 
-def _cache_path(instrument: Instrument, count: int, seed: int) -> Path:
+def _cache_name(instrument: Instrument, count: int, seed: int) -> str:
     settings = (
         canonical_grid(instrument).digest,
         hashlib.sha256(TABLE.read_bytes()).hexdigest(),
@@ -295,4 +296,4 @@ def _cache_path(instrument: Instrument, count: int, seed: int) -> Path:
         (count, seed),
     )
     digest = hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"coronium-training-{instrument.name}-{digest}.npz"
+    return f"coronium-training-{instrument.name}-{digest}.npz"

@@ -183,6 +183,6 @@ def evaluate(network: SpectrumNetwork, data: TrainingSet, selection: Selection, 
         spectra=sum(map(len, selection)),
         log_score_gain=float(np.concatenate(gains).mean()),
         line_average_precision=average_precision(np.concatenate(probability).ravel(), found.ravel()),
-        line_prevalence=float(found.mean()),
+        line_prevalence=float(found.mean()) if found.size else float("nan"),
         denoising_error=float(np.concatenate(deviance).mean()),
     )

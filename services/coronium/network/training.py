@@ -60,7 +60,7 @@ def train(
     device : str
         `cpu` or a CUDA device.
     cache : path, optional
-        Where the simulated spectra are kept, so that a training can be started again.
+        Folder where the simulated spectra are kept, so that a training can be started again.
     quiet : bool
         Without progress bars.
 
@@ -151,8 +151,9 @@ def split(data: TrainingSet, seed: int) -> tuple[Selection, Selection, Selection
     return fitting, validation, test
 
 
-def _rounded(scores: Scores) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in scores._asdict().items()}
+def _rounded(scores: Scores) -> dict[str, float | None]:
+    """Scores as JSON; null where too few spectra were bright enough to tell."""
+    return {name: round(value, 4) if np.isfinite(value) else None for name, value in scores._asdict().items()}
 
 
 def _commit() -> str:
