@@ -11,7 +11,7 @@ from pathlib import Path
 
 from google.protobuf.wrappers_pb2 import UInt64Value
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, KafkaError
 
 from coronium.contract.limits import MAX_FETCH_BYTES, MAX_PRODUCE_BYTES
 from coronium.contract.topics import ATTEMPTS, DEAD_LETTERS, StageName, Topic
@@ -130,8 +130,13 @@ class Stream:
         admin = KafkaAdminClient(bootstrap_servers=self.address)
         group = self.kafka.topics.group(stage)
         partitions = [TopicPartition(self.name(topic), p) for p in range(PARTITIONS)]
-        offsets = admin.list_group_offsets({group: partitions})[group]
-        admin.close()
+        try:
+            offsets = admin.list_group_offsets({group: partitions})[group]
+        except (CoordinatorLoadInProgressError, CoordinatorNotAvailableError):
+            # A real broker that never had a group says so.
+            return {}
+        finally:
+            admin.close()
         return {tp.partition: found.offset for tp, found in offsets.items() if found.offset >= 0}
 
     def begun(self, stage: StageName, topic: Topic, partition: int = 0) -> int:

@@ -89,18 +89,22 @@ def create_topics(
         The broker does not answer.
     """
     there = existing(kafka)
+    wanted = {name: topic.partitions(partitions) for name, topic in kafka.topics}
     admin = admin_client(kafka)
-    reports = []
     try:
-        for name, topic in kafka.topics:
-            wanted = topic.partitions(partitions)
-            created = name not in there and _create(admin, name, topic, wanted, replication)
-            reports.append(TopicReport(name, wanted if created else there.get(name, wanted), wanted, created))
+        created = {
+            name
+            for name, topic in kafka.topics
+            if name not in there and _create(admin, name, topic, wanted[name], replication)
+        }
+        # The answer comes before every broker knows the topic.
+        admin.wait_for_topics(list(wanted))
     except KafkaError:
         raise unreachable(kafka) from None
     finally:
         admin.close()
-    return reports
+    there = existing(kafka)
+    return [TopicReport(name, there.get(name, count), count, name in created) for name, count in wanted.items()]
 
 
 def _create(admin: KafkaAdminClient, name: str, topic: Topic, partitions: int, replication: int) -> bool:
