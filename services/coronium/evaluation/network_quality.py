@@ -119,7 +119,7 @@ def score(instrument: str, predictions: list[Prediction], truths: list[Truth], m
         gain_lower=bootstrap_lower(lambda index: float(gains[index].mean()), len(gains)),
         bright=len(present),
         prevalence=float(present.mean()),
-        precision=ratio(everything) * float(present.mean()),
+        precision=float(ratio(everything) * present.mean()),
         ratio_lower=bootstrap_lower(ratio, len(present)),
         rare_groups=int(rare.sum()),
         groups=len(often),
