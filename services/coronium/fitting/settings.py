@@ -1,0 +1,33 @@
+"""What fitting can be told."""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from coronium.runtime.settings import ServiceSettings
+
+
+class FittingSettings(ServiceSettings):
+    """Settings of the fitting service."""
+
+    service: ClassVar[str] = "fitting"
+
+    emissivity_table: str = Field("", description="Emissivity table; empty: the one shipped with the package.")
+    max_rung: Literal["mode", "nuts"] = Field(
+        "nuts", description="How far up the ladder to go; 'mode' marks every result as triage."
+    )
+    chains: int = Field(4, ge=2, le=16, description="NUTS chains per spectrum.")
+    warmup: int = Field(100, ge=20, description="Steps of each chain that adapt the step size.")
+    draws: int = Field(150, ge=50, description="Kept draws of each chain.")
+    batch_size: int = Field(8, ge=1, le=64, description="Spectra fitted at once.")
+    batch_seconds: float = Field(0.5, gt=0, description="Longest wait for a batch to fill.")
+    devices: int = Field(
+        0, ge=0, description="CPU devices that share a batch; 0: one per core. GPUs are used as they are found."
+    )
+    compilation_cache: Path | None = Field(
+        None, description="Folder that keeps compiled programs between starts; none: compiled at each start."
+    )
+    warm_instruments: str = Field(
+        "", description="Instruments whose programs are compiled before the first spectrum, separated by commas."
+    )

@@ -1,0 +1,103 @@
+"""Fitting as a stage: features in, posteriors and epochs out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from google.protobuf.message import DecodeError
+
+from coronium.contract.topics import EPOCHS, FEATURES, POSTERIORS, StageName, Topic
+from coronium.fitting.jobs import FitJob, Fitted
+from coronium.fitting.settings import FittingSettings
+from coronium.runtime import metrics
+from coronium.runtime.stage import Incoming, Outgoing, Rejected, Stage
+from coronium.v1 import dead_letter_pb2, epoch_pb2, features_pb2
+
+
+class FittingStage(Stage[FitJob, Fitted]):
+    """Fit every spectrum and remember it among its target's epochs.
+
+    Parameters
+    ----------
+    settings : FittingSettings
+    """
+
+    name = StageName.FITTING
+    sources: ClassVar[tuple[Topic, ...]] = (FEATURES,)
+    worker: ClassVar[str | None] = "coronium.fitting.worker:create"
+
+    def __init__(self, settings: FittingSettings) -> None:
+        self._settings = settings
+        self.batch_size = settings.batch_size
+        self.batch_seconds = settings.batch_seconds
+
+    @property
+    def worker_settings(self) -> dict[str, Any]:
+        """The settings that the worker process needs."""
+        s = self._settings
+        return {
+            "emissivity_table": s.emissivity_table,
+            "max_rung": s.max_rung,
+            "chains": s.chains,
+            "warmup": s.warmup,
+            "draws": s.draws,
+            "batch_size": s.batch_size,
+            "devices": s.devices,
+            "compilation_cache": str(s.compilation_cache or ""),
+            "warm_instruments": s.warm_instruments,
+        }
+
+    def decode(self, incoming: Incoming) -> FitJob:
+        """Refuse what is no features message; the rest goes to the worker as it came."""
+        try:
+            message = features_pb2.Features.FromString(incoming.value)
+        except DecodeError:
+            raise Rejected(
+                dead_letter_pb2.DEAD_LETTER_REASON_MALFORMED,
+                f"The {len(incoming.value)} bytes are not a coronium.v1.Features message.",
+            ) from None
+        if not message.observation.fingerprint or not message.observation.spectrum.channels:
+            raise Rejected(
+                dead_letter_pb2.DEAD_LETTER_REASON_INVALID, "The features hold no observation with data to fit."
+            )
+        return FitJob(incoming.value)
+
+    def encode(self, incoming: Incoming, job: FitJob, result: Fitted) -> Sequence[Outgoing]:
+        """Produce the posterior, and the epoch's record under target/fingerprint."""
+        features = features_pb2.Features.FromString(job.features)
+        epoch = epoch_pb2.EpochRecord(
+            target=result.target,
+            fingerprint=result.fingerprint,
+            result_id=result.result_id,
+            features=features,
+            recorded_at=features.observation.received_at,
+        )
+        target = result.target.encode()
+        return (
+            Outgoing(POSTERIORS, target, result.posterior),
+            Outgoing(
+                EPOCHS,
+                f"{result.target}/{result.fingerprint}".encode(),
+                epoch.SerializeToString(deterministic=True),
+                partition_key=target,
+            ),
+        )
+
+    def observe(self, result: Fitted) -> None:
+        """Record the measurements of a fit."""
+        n = result.numbers
+        metrics.FITS.labels(rung=result.rung).inc()
+        metrics.FIT_SECONDS.labels(instrument=result.instrument).observe(n["fit_seconds"])
+        metrics.DIVERGENCES.inc(n["divergences"])
+        metrics.R_HAT.observe(n["max_r_hat"])
+        metrics.EFFECTIVE_SAMPLE_SIZE.observe(n["min_effective_sample_size"])
+        metrics.LEAPFROG_STEPS.observe(n["mean_leapfrog_steps"])
+        metrics.PARETO_K_HAT.observe(n["pareto_k_hat"])
+        metrics.GOODNESS_OF_FIT.observe(n["goodness_of_fit"])
+        metrics.IDENTIFIED_LINES.observe(result.identified_lines)
+        for flag in result.flags:
+            metrics.RESULT_FLAGS.labels(flag=flag).inc()
+        for parameter, constraint in result.constraints.items():
+            if parameter in metrics.PARAMETERS:
+                metrics.CONSTRAINTS_TOTAL.labels(parameter=parameter, constraint=constraint).inc()

@@ -1,0 +1,148 @@
+"""The worker process of fitting: JAX lives here and nowhere else in the service."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coronium.fitting.jobs import FitJob, Fitted
+from coronium.runtime.stage import Rejected
+from coronium.v1 import dead_letter_pb2, features_pb2, spectrum_pb2
+
+
+def create(settings: dict[str, Any]) -> FittingWorker:
+    """Make the worker; called in the spawned process.
+
+    Parameters
+    ----------
+    settings : dict
+        `emissivity_table`, `max_rung`, `chains`, `warmup`, `draws`, `batch_size`, `devices`,
+        `compilation_cache`, `warm_instruments`.
+    """
+    devices = settings["devices"] or os.cpu_count() or 1
+    flag = f"--xla_force_host_platform_device_count={devices}"
+    # Read when JAX starts, so before its first import in this process. One thread per device: the batch is
+    # what runs in parallel.
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag} --xla_cpu_multi_thread_eigen=false".strip()
+    return FittingWorker(settings)
+
+
+class FittingWorker:
+    """Fits batches of features.
+
+    Parameters
+    ----------
+    settings : dict
+        See `create`.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings = settings
+
+    def warm(self) -> str:
+        """Load the emissivity table and compile for the instruments named; the table's version."""
+        import jax
+
+        from coronium.fit import Fitter
+        from coronium.inference.engine import SamplerSettings
+        from coronium.physics.atomic.table import load_table
+
+        s = self._settings
+        if s["compilation_cache"]:
+            jax.config.update("jax_compilation_cache_dir", str(s["compilation_cache"]))
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+        self._fitter = Fitter(
+            table=load_table(Path(s["emissivity_table"]) if s["emissivity_table"] else None),
+            settings=SamplerSettings(chains=s["chains"], warmup=s["warmup"], draws=s["draws"]),
+            batch=s["batch_size"],
+        )
+        for name in filter(None, (n.strip() for n in s["warm_instruments"].split(","))):
+            self._compile(name)
+        return self._fitter.table_version
+
+    def _compile(self, instrument: str) -> None:
+        from coronium.physics.instruments.registry import get_instrument
+        from coronium.physics.simulator import Simulator
+
+        simulator = Simulator(self._fitter.models, get_instrument(instrument))
+        spectra = [s for s, _ in simulator.draw(1, np.random.default_rng(0), (5.0, 6.0))]
+        self._fitter.fit(spectra)
+
+    def work(self, jobs: list[FitJob]) -> list[Fitted | Rejected]:
+        """Fit a batch; a spectrum that does not fit its instrument is rejected alone."""
+        features = [features_pb2.Features.FromString(job.features) for job in jobs]
+        results: list[Fitted | Rejected | None] = [None] * len(jobs)
+        for plasma in {f.observation.spectrum.plasma_model for f in features}:
+            members = [i for i, f in enumerate(features) if f.observation.spectrum.plasma_model == plasma]
+            for i, fitted in zip(members, self._fit([features[i] for i in members], plasma), strict=True):
+                results[i] = fitted
+        return [r for r in results if r is not None]
+
+    def _fit(self, features: list[features_pb2.Features], plasma: int) -> list[Fitted | Rejected]:
+        from coronium.contract.conversion import spectrum_from_message
+        from coronium.contract.identity import random_seed, single_result_id
+        from coronium.fit import Plasma, Rung
+        from coronium.fitting.messages import model_versions
+
+        name = Plasma.GAUSSIAN_DEM if plasma == spectrum_pb2.PLASMA_MODEL_GAUSSIAN_DEM else Plasma.ISOTHERMAL
+        outcome: list[Fitted | Rejected | None] = [None] * len(features)
+        spectra, starts, seeds, members = [], [], [], []
+        for i, item in enumerate(features):
+            try:
+                spectrum = spectrum_from_message(item.observation.spectrum)
+                model = self._fitter.model(spectrum, name)
+            except (LookupError, ValueError) as problem:
+                outcome[i] = Rejected(dead_letter_pb2.DEAD_LETTER_REASON_INVALID, str(problem))
+                continue
+            versions = model_versions(self._fitter.versions(model.instrument), item.network_version)
+            spectra.append(spectrum)
+            starts.append(_start(item))
+            seeds.append(random_seed(single_result_id(item.observation.fingerprint, versions)))
+            members.append(i)
+        if spectra:
+            fitted = self._fitter.fit(spectra, name, Rung(self._settings["max_rung"]), starts, seeds)
+            for i, result in zip(members, fitted, strict=True):
+                outcome[i] = _fitted(result, features[i])
+        return [o for o in outcome if o is not None]
+
+
+def _start(features: features_pb2.Features):  # noqa: ANN202
+    from coronium.fit import StartMap
+
+    grid = features.grid
+    shape = (len(grid.log_temperature), len(grid.log_density))
+    if not features.network_version or shape[0] * shape[1] != len(grid.probability) or not grid.probability:
+        return None
+    return StartMap(
+        np.array(grid.log_temperature), np.array(grid.log_density), np.array(grid.probability).reshape(shape)
+    )
+
+
+def _fitted(result, features: features_pb2.Features) -> Fitted:  # noqa: ANN001
+    from coronium.fitting.messages import posterior_message
+
+    message = posterior_message(result, features)
+    d = result.diagnostics
+    return Fitted(
+        posterior=message.SerializeToString(deterministic=True),
+        target=message.target,
+        fingerprint=features.observation.fingerprint,
+        result_id=message.result_id,
+        instrument=message.instrument,
+        rung=result.rung.value,
+        flags=tuple(flag.value for flag in result.flags),
+        constraints={s.name: s.constraint.value for s in result.parameters},
+        numbers={
+            "fit_seconds": d.fit_seconds,
+            "divergences": d.divergences,
+            "max_r_hat": d.max_r_hat,
+            "min_effective_sample_size": d.min_effective_sample_size,
+            "mean_leapfrog_steps": d.mean_leapfrog_steps,
+            "pareto_k_hat": d.pareto_k_hat,
+            "goodness_of_fit": d.goodness_of_fit,
+        },
+        identified_lines=sum(line.identified for line in result.lines),
+    )

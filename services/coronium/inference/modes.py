@@ -1,0 +1,139 @@
+"""Find the modes of a posterior: damped Gauss-Newton from a few starting points (temperature, density)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.scipy.stats import norm
+
+from coronium.inference.likelihood import fisher, log_density
+from coronium.physics.observation_model import Data, ModelArrays, expected_counts
+from coronium.physics.parameters import LN10, ParameterSpace
+from coronium.physics.spectrum import SourceKind, Statistic
+
+NEWTON_STEPS = 16
+LEAST_GAIN = 0.01
+"""A climb ends when a step gains less than this in ln density."""
+EDGE = 1e-3
+"""Starting points keep this share of the prior away from its ends, where the normal map is steep."""
+LARGEST_STEP = 3.0
+"""Trust region: standard deviations of the prior."""
+
+
+class Climb(NamedTuple):
+    """State of a climb: where it is, the density there, damping, what the last step gained, steps made."""
+
+    point: Array
+    value: Array
+    damping: Array
+    gain: Array
+    count: Array
+
+
+class Mode(NamedTuple):
+    """One mode and its Gaussian approximation.
+
+    Attributes
+    ----------
+    z : (D,) position
+    log_density : scalar, prior x likelihood there
+    cholesky : (D, D) lower factor of the covariance (Fisher information + prior)^-1
+    log_evidence : scalar, Laplace's approximation, with the prior's constant
+    """
+
+    z: Array
+    log_density: Array
+    cholesky: Array
+    log_evidence: Array
+
+
+def start(space: ParameterSpace, arrays: ModelArrays, data: Data, log_t: Array, log_n: Array) -> Array:
+    """A vector at given temperature and density whose source matches the total counts, (D,) float32."""
+    p = space.priors
+
+    def latent(value: Array, bounds: tuple[float, float]) -> Array:
+        share = (value - bounds[0]) / (bounds[1] - bounds[0])
+        return norm.ppf(jnp.clip(share, EDGE, 1.0 - EDGE)).astype(jnp.float32)
+
+    z = jnp.zeros(space.size, jnp.float32)
+    z = z.at[space.position("log_temperature")].set(latent(log_t, p.log_temperature))
+    z = z.at[space.position("log_density")].set(latent(log_n, p.log_density))
+    source, background = expected_counts(space, arrays, data, z)
+    # Where the model puts its light, so that a bright background does not decide the amplitude.
+    weight = data.good * source
+    seen = jnp.sum(weight * (data.counts - background)) / jnp.maximum(jnp.sum(weight * source), 1e-30)
+    floor = 3.0 / jnp.maximum(jnp.sum(data.good * source), 1e-30)
+    sd = (p.star_log_emission_measure if space.source is SourceKind.STAR else p.resolved_log_emission_measure)[1]
+    amplitude = jnp.log(jnp.maximum(seen, floor)) / LN10 / sd
+    return z.at[space.position("log_amplitude")].set(jnp.clip(amplitude, -5.0, 5.0))
+
+
+def climb(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data: Data, z: Array) -> Mode:
+    """Climb to the nearest mode: Gauss-Newton steps with Levenberg's damping.
+
+    Parameters
+    ----------
+    z : (D,) starting point
+    """
+    eye = jnp.eye(space.size, dtype=jnp.float32)
+
+    def density(point: Array) -> Array:
+        return log_density(space, statistic, arrays, data, point)
+
+    def step(carry: Climb) -> Climb:
+        point, value, damping, _, count = carry
+        gradient = jax.grad(density)(point).astype(jnp.float32)
+        information = fisher(space, statistic, arrays, data, point) + eye
+        scale = jnp.diag(information)
+        # Three dampings tried at once: one costs a decomposition, not a Jacobian.
+        trials = damping * jnp.array([0.1, 1.0, 30.0], jnp.float32)
+
+        def propose(weight: Array) -> Array:
+            factor = jax.scipy.linalg.cho_factor(information + weight * jnp.diag(scale), lower=True)
+            move = jax.scipy.linalg.cho_solve(factor, gradient)
+            size = jnp.max(jnp.abs(move))
+            return point + move * jnp.minimum(1.0, LARGEST_STEP / jnp.maximum(size, 1e-6))
+
+        points = jax.vmap(propose)(trials)
+        values = jnp.nan_to_num(jax.vmap(density)(points), nan=-jnp.inf)
+        best = jnp.argmax(values)
+        better = values[best] > value
+        return Climb(
+            jnp.where(better, points[best], point),
+            jnp.where(better, values[best], value),
+            jnp.clip(jnp.where(better, trials[best], damping * 100.0), 1e-6, 1e6),
+            jnp.where(better, values[best] - value, 0.0),
+            count + 1,
+        )
+
+    def unfinished(carry: Climb) -> Array:
+        # A refused step is tried again with more damping, until the damping is hopeless.
+        stuck = (carry.gain < LEAST_GAIN) & ((carry.gain > 0) | (carry.damping > 1e3))
+        return (carry.count < NEWTON_STEPS) & ~stuck
+
+    first = Climb(
+        z,
+        density(z),
+        jnp.asarray(1e-2, jnp.float32),
+        jnp.asarray(jnp.inf, jnp.float64),
+        jnp.asarray(0, jnp.int32),
+    )
+    last = jax.lax.while_loop(unfinished, step, first)
+    z, value = last.point, last.value
+    return gaussian(space, statistic, arrays, data, z, value)
+
+
+def gaussian(
+    space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data: Data, z: Array, value: Array
+) -> Mode:
+    """The Gaussian approximation at a mode."""
+    information = fisher(space, statistic, arrays, data, z).astype(jnp.float64) + jnp.eye(space.size)
+    lower = jnp.linalg.cholesky(information)
+    # Covariance = (L L^T)^-1 = L^-T L^-1; its lower factor comes from a second decomposition.
+    inverse = jax.scipy.linalg.solve_triangular(lower, jnp.eye(space.size), lower=True)
+    cholesky = jnp.linalg.cholesky(inverse.T @ inverse)
+    log_evidence = value - jnp.sum(jnp.log(jnp.diag(lower)))
+    return Mode(z=z, log_density=value, cholesky=cholesky, log_evidence=log_evidence)

@@ -1,0 +1,102 @@
+"""From draws to what may be quoted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from numpyro.diagnostics import effective_sample_size, split_gelman_rubin
+
+UNCONSTRAINED_SD = 0.7
+"""A posterior wider than this share of the prior's standard deviation is no measurement."""
+EDGE_WIDTH = 0.05
+EDGE_MASS = 0.025
+"""A posterior with more than this mass in the outermost twentieth of a uniform prior has met its edge."""
+
+
+class Constraint(StrEnum):
+    """How a summary may be quoted."""
+
+    MEASURED = "measured"
+    UPPER_LIMIT = "upper_limit"
+    LOWER_LIMIT = "lower_limit"
+    UNCONSTRAINED = "unconstrained"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Marginal posterior of one parameter.
+
+    Attributes
+    ----------
+    limit95 : float
+        The 95 % limit where the constraint is one, else NaN.
+    prior_dominated : bool
+        The posterior's sd exceeds 0.7 of the prior's.
+    """
+
+    name: str
+    unit: str
+    median: float
+    mean: float
+    standard_deviation: float
+    interval68: tuple[float, float]
+    interval95: tuple[float, float]
+    constraint: Constraint
+    limit95: float
+    prior_dominated: bool
+    r_hat: float
+    effective_sample_size: float
+
+
+def chain_diagnostics(chains: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Split R-hat and effective sample size of (chains, draws, ...): two arrays (...)."""
+    with np.errstate(all="ignore"):
+        return np.asarray(split_gelman_rubin(chains)), np.asarray(effective_sample_size(chains))
+
+
+def summarise(
+    name: str,
+    unit: str,
+    draws: NDArray[np.floating],
+    prior_sd: float,
+    bounds: tuple[float, float] | None = None,
+    r_hat: float = float("nan"),
+    ess: float = float("nan"),
+) -> Summary:
+    """Summarise (S,) equally weighted draws.
+
+    Parameters
+    ----------
+    prior_sd : float
+        Standard deviation of the prior.
+    bounds : (low, high), optional
+        Of a uniform prior.
+    """
+    q = np.quantile(draws, [0.025, 0.05, 0.16, 0.5, 0.84, 0.95, 0.975])
+    sd = float(np.std(draws))
+    wide = sd > UNCONSTRAINED_SD * prior_sd
+    constraint, limit = Constraint.UNCONSTRAINED if wide else Constraint.MEASURED, float("nan")
+    if bounds is not None and not wide:
+        margin = EDGE_WIDTH * (bounds[1] - bounds[0])
+        low, high = np.mean(draws < bounds[0] + margin), np.mean(draws > bounds[1] - margin)
+        if low > EDGE_MASS and low >= high:
+            constraint, limit = Constraint.UPPER_LIMIT, float(q[5])
+        elif high > EDGE_MASS:
+            constraint, limit = Constraint.LOWER_LIMIT, float(q[1])
+    return Summary(
+        name=name,
+        unit=unit,
+        median=float(q[3]),
+        mean=float(np.mean(draws)),
+        standard_deviation=sd,
+        interval68=(float(q[2]), float(q[4])),
+        interval95=(float(q[0]), float(q[6])),
+        constraint=constraint,
+        limit95=limit,
+        prior_dominated=bool(wide),
+        r_hat=float(r_hat),
+        effective_sample_size=float(ess),
+    )
