@@ -17,9 +17,10 @@ _SESSION_SECONDS, _HEARTBEAT_SECONDS = 6.0, 1.0
 
 # On a small machine compiling the model for a new kind of spectrum takes part of the first batch's time.
 _DEADLINES = {
-    "LOOP__DEADLINE_SECONDS": "300",
-    "LOOP__REBALANCE_SECONDS": "330",
-    "LOOP__GRACE_SECONDS": "360",
+    "LOOP__DEADLINE_SECONDS": "600",
+    "LOOP__REBALANCE_SECONDS": "660",
+    "LOOP__GRACE_SECONDS": "720",
+    "WORKER__WARM_SECONDS": "600",
 }
 
 

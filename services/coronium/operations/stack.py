@@ -16,7 +16,7 @@ from coronium.operations.process import Process
 from coronium.runtime.errors import StartError
 
 BROKER = "kafka"
-START_SECONDS = 300.0
+START_SECONDS = 660.0
 STOP_SECONDS = 60.0
 MOST_RESTARTS = 3
 RESTART_WINDOW = 300.0
