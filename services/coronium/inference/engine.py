@@ -46,7 +46,7 @@ class SamplerSettings:
     draws: int = 100
     evidence_draws: int = 512
     predictive_draws: int = 48
-    starts: int = 2
+    starts: int = 3
 
 
 class Physical(NamedTuple):

@@ -14,9 +14,9 @@ from coronium.physics.observation_model import Data, ModelArrays, expected_count
 from coronium.physics.parameters import LN10, ParameterSpace
 from coronium.physics.spectrum import SourceKind, Statistic
 
-NEWTON_STEPS = 16
-LEAST_GAIN = 0.01
-"""A climb ends when a step gains less than this in ln density."""
+NEWTON_STEPS = 20
+LEAST_DECREMENT = 0.02
+"""A climb ends when neither the last step nor the next one gains more than this in ln density."""
 EDGE = 1e-3
 """Starting points keep this share of the prior away from its ends, where the normal map is steep."""
 LARGEST_STEP = 3.0
@@ -24,12 +24,22 @@ LARGEST_STEP = 3.0
 
 
 class Climb(NamedTuple):
-    """State of a climb: where it is, the density there, damping, what the last step gained, steps made."""
+    """State of a climb.
+
+    Attributes
+    ----------
+    point, value : where it is, and ln density there
+    damping : Levenberg's
+    gain : ln density won by the last step
+    decrement : twice the gain that an undamped step from the last point promised
+    count : steps made
+    """
 
     point: Array
     value: Array
     damping: Array
     gain: Array
+    decrement: Array
     count: Array
 
 
@@ -84,7 +94,7 @@ def climb(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data
         return log_density(space, statistic, arrays, data, point)
 
     def step(carry: Climb) -> Climb:
-        point, value, damping, _, count = carry
+        point, value, damping, _, _, count = carry
         gradient = jax.grad(density)(point).astype(jnp.float32)
         information = fisher(space, statistic, arrays, data, point) + eye
         scale = jnp.diag(information)
@@ -101,24 +111,26 @@ def climb(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data
         values = jnp.nan_to_num(jax.vmap(density)(points), nan=-jnp.inf)
         best = jnp.argmax(values)
         better = values[best] > value
+        newton = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(information, lower=True), gradient)
         return Climb(
             jnp.where(better, points[best], point),
             jnp.where(better, values[best], value),
             jnp.clip(jnp.where(better, trials[best], damping * 100.0), 1e-6, 1e6),
             jnp.where(better, values[best] - value, 0.0),
+            gradient @ newton,
             count + 1,
         )
 
     def unfinished(carry: Climb) -> Array:
-        # A refused step is tried again with more damping, until the damping is hopeless.
-        stuck = (carry.gain < LEAST_GAIN) & ((carry.gain > 0) | (carry.damping > 1e3))
-        return (carry.count < NEWTON_STEPS) & ~stuck
+        arrived = (carry.decrement < LEAST_DECREMENT) & (carry.gain < LEAST_DECREMENT)
+        return (carry.count < NEWTON_STEPS) & ~arrived & (carry.damping < 1e5)
 
     first = Climb(
         z,
         density(z),
         jnp.asarray(1e-2, jnp.float32),
         jnp.asarray(jnp.inf, jnp.float64),
+        jnp.asarray(jnp.inf, jnp.float32),
         jnp.asarray(0, jnp.int32),
     )
     last = jax.lax.while_loop(unfinished, step, first)

@@ -20,7 +20,7 @@ from jax import Array
 
 from coronium.physics.atomic.interpolation import cubic_weights
 from coronium.physics.layout import Bank, Layout
-from coronium.physics.line_profile import kernel
+from coronium.physics.line_profile import transform
 
 LN_4PI = float(np.log(4.0 * np.pi))
 DEM_NODES = 9
@@ -137,18 +137,15 @@ def spread(layout: Layout, bank: Bank, photons: Array, response: Response) -> Ar
     padded = jnp.pad(photons, (0, layout.lines))
     # The lines of a block are neighbours: slices, whose transposes are cheap where that of a gather is not. One
     # product per block: XLA hands those to its matrix library, but loops over a batched product itself.
-    cells = jnp.stack([bank.lay[k] @ padded[s : s + layout.lines] for k, s in enumerate(layout.first_line)])
+    series = jnp.stack([bank.lay[k] @ padded[s : s + layout.lines] for k, s in enumerate(layout.first_line)])
+    cosine, sine = jnp.split(series, 2, axis=-1)
     owner = np.asarray(layout.block_channel)
-    weights = kernel(
-        response.fwhm[owner] * bank.cells_per_angstrom,
-        response.shift[owner] * bank.cells_per_angstrom,
-        layout.reach,
-        layout.oversampling,
-        layout.profile,
-    )
-    phased = cells.reshape(layout.blocks, -1, layout.oversampling)
-    windows = jnp.stack([phased[:, u : u + layout.bins] for u in range(weights.shape[1])], axis=1)
-    return jnp.einsum("kubp,kup->kb", windows, weights)
+    fwhm = (response.fwhm[owner] * bank.bins_per_angstrom)[:, None]
+    shift = (response.shift[owner] * bank.bins_per_angstrom)[:, None]
+    shape = transform(bank.omega, fwhm, layout.profile)
+    turn_cosine, turn_sine = shape * jnp.cos(bank.omega * shift), shape * jnp.sin(bank.omega * shift)
+    turned = [cosine * turn_cosine - sine * turn_sine, cosine * turn_sine + sine * turn_cosine]
+    return jnp.concatenate(turned, axis=-1) @ bank.sum_up.T
 
 
 def source_rate(layout: Layout, bank: Bank, plasma: Plasma, ln_correction: Array, response: Response) -> Array:

@@ -1,9 +1,8 @@
 """The wavelength grid of an observation, cut into equal blocks, with the atomic data that reach each block.
 
 A block is a run of bins of one channel. All blocks have the same number of bins and of lines, so that the sum
-over lines is one small matrix product per block, whatever the instrument. Lines are laid on cells finer than the
-bins with cubic Lagrange weights, which conserve flux, centroid, width and skewness, and are spread afterwards by
-the line-spread function of their channel; its shift and width stay free in a fit.
+over lines is one small matrix product per block, whatever the instrument. Lines are laid on a block as a Fourier
+series over the block and its margins; shift and width of the line-spread function stay free in a fit.
 """
 
 from __future__ import annotations
@@ -18,15 +17,11 @@ from coronium.physics.absorption import cross_section
 from coronium.physics.atomic.table import EmissivityTable
 from coronium.physics.instruments.instrument import Instrument, Profile
 from coronium.physics.line_list import LineCatalogue, gather_lines
-from coronium.physics.line_profile import GAUSSIAN_FWHM
+from coronium.physics.line_profile import harmonics
 from coronium.physics.spectrum import FloatArray, SourceKind
 
 LONGEST_BLOCK = 128
 SMALLEST = 1e-40
-FINEST_SIGMA = 2.2
-"""Cells per standard deviation of the line-spread function; cubic weights are then good to 0.3 % of the peak."""
-MARGIN = 3
-"""Cells beyond the reach of a line, for its cubic weights."""
 OFFSET_REACH = 0.3
 """Widths by which the grid of a resolved source may lie off its layout (a raster's wavelengths drift)."""
 
@@ -43,10 +38,10 @@ class Layout:
         K blocks of B bins.
     lines : int
         Lines of a block; the blocks' lines are runs of neighbours.
-    oversampling : int
-        Cells per bin.
     reach : int
-        Cells on either side of a bin from which it collects light.
+        Bins on either side of a block from which it collects light.
+    harmonics : int
+        Of the period of a block and its margins, the constant not counted.
     block_channel : tuple of int
         (K,) which channel each block belongs to.
     first_bin : tuple of int
@@ -64,8 +59,8 @@ class Layout:
     blocks: int
     bins: int
     lines: int
-    oversampling: int
     reach: int
+    harmonics: int
     block_channel: tuple[int, ...]
     first_bin: tuple[int, ...]
     first_line: tuple[int, ...]
@@ -93,7 +88,7 @@ class Layout:
 class Bank(NamedTuple):
     """Arrays that the forward model reads, all float32 unless said otherwise.
 
-    L lines, P elements, M broad bins of 0.5 A, K blocks, B bins, J lines a block, F cells a block with margins.
+    L lines, P elements, M broad bins of 0.5 A, K blocks, B bins, J lines a block, H harmonics and the constant.
     """
 
     log_temperature: Array
@@ -107,8 +102,12 @@ class Bank(NamedTuple):
     element_matrix: Array
     """(L, P) 1 where a line belongs to an element."""
     lay: Array
-    """(K, F, J) share of each line in each cell."""
-    cells_per_angstrom: Array
+    """(K, 2 H, J) cosine, then sine, of each harmonic at each line's position."""
+    sum_up: Array
+    """(B, 2 H) what the coefficients add to each bin."""
+    omega: Array
+    """(H,) angular frequencies, radians per bin."""
+    bins_per_angstrom: Array
     """(K,)"""
     pseudo_log_emissivity: Array
     """(nT, nN, S) ln photons cm3 s-1 per unit abundance, of the lines not kept one by one."""
@@ -144,50 +143,26 @@ def _split(channel_bins: list[int]) -> tuple[int, list[int], list[int]]:
     return bins, owner, first
 
 
-def _resolution(instrument: Instrument, edges: list[FloatArray]) -> tuple[int, int]:
-    """Cells per bin, and the reach of the line-spread function in cells."""
-    bin_size = np.array([np.median(np.diff(e)) for e in edges])
-    fwhm = np.array([c.fwhm for c in instrument.channels])
-    oversampling = max(1, int(np.ceil((FINEST_SIGMA * GAUSSIAN_FWHM * bin_size / fwhm).max())))
-    furthest = 0.0
-    for channel, size in zip(instrument.channels, bin_size, strict=True):
+def _resolution(instrument: Instrument, edges: list[FloatArray], bins: int) -> tuple[int, int]:
+    """Reach of the line-spread function in bins, and the harmonics that it needs."""
+    furthest, narrowest = 0.0, np.inf
+    for channel, e in zip(instrument.channels, edges, strict=True):
+        size = float(np.median(np.diff(e)))
         offset = OFFSET_REACH * channel.fwhm if instrument.source is SourceKind.RESOLVED else 0.0
-        tail = 3.0 if channel.profile is Profile.BETA else 1.3
+        tail = 3.5 if channel.profile is Profile.BETA else 1.3
         width = channel.fwhm * np.exp(2.0 * channel.fwhm_log_sd)
         furthest = max(furthest, (tail * width + 2.5 * channel.shift_sd + offset) / size)
-    return oversampling, int(np.ceil(furthest * oversampling))
+        narrowest = min(narrowest, channel.fwhm * np.exp(-2.0 * channel.fwhm_log_sd) / size)
+    reach = int(np.ceil(furthest))
+    return reach, harmonics(bins + 2 * reach, narrowest, instrument.channels[0].profile)
 
 
-def _lagrange(position: FloatArray) -> tuple[np.ndarray, FloatArray]:
-    """Cells (n,) below each position and cubic weights (n, 4) of the cells -1..2 around it."""
-    base = np.floor(position).astype(int)
-    a = position - base
-    weights = np.stack(
-        [
-            -a * (a - 1) * (a - 2) / 6,
-            (a + 1) * (a - 1) * (a - 2) / 2,
-            -(a + 1) * a * (a - 2) / 2,
-            (a + 1) * a * (a - 1) / 6,
-        ],
-        axis=1,
-    )
-    return base, weights
-
-
-def _lay_lines(wavelength: FloatArray, own: FloatArray, oversampling: int, reach: int, cells: int) -> np.ndarray:
-    """Cubic weights of lines (J,) on the cells of a block whose bins have the edges `own`: (cells, J)."""
+def _bin_position(wavelength: FloatArray, own: FloatArray) -> FloatArray:
+    """Position of lines in bins from the lower edge of a block whose bins have the edges `own`."""
     step = np.median(np.diff(own))
     position = np.interp(wavelength, own, np.arange(len(own)))
     position += np.where(wavelength < own[0], (wavelength - own[0]) / step, 0.0)
-    position += np.where(wavelength > own[-1], (wavelength - own[-1]) / step, 0.0)
-    # Counted from the centre of the first cell, which lies `reach` cells below the block.
-    base, weights = _lagrange(position * oversampling + reach - 0.5)
-    matrix = np.zeros((cells, len(wavelength)), np.float32)
-    for j in range(4):
-        index = base - 1 + j
-        good = (index >= 0) & (index < cells)
-        matrix[index[good], np.flatnonzero(good)] += weights[good, j]
-    return matrix
+    return position + np.where(wavelength > own[-1], (wavelength - own[-1]) / step, 0.0)
 
 
 def _one_hot(index: np.ndarray, count: int) -> np.ndarray:
@@ -213,8 +188,8 @@ def build_layout(
     """
     channel_bins = [len(e) - 1 for e in edges]
     bins, owner, first = _split(channel_bins)
-    oversampling, reach = _resolution(instrument, edges)
-    steps = [float(np.median(np.diff(e))) / oversampling for e in edges]
+    reach, count = _resolution(instrument, edges, bins)
+    steps = [float(np.median(np.diff(e))) for e in edges]
     ranges = [(float(e[0]) - reach * s, float(e[-1]) + reach * s) for e, s in zip(edges, steps, strict=True)]
     own_lines = gather_lines(table, ranges, min(c.fwhm for c in instrument.channels), reference_abundance)
 
@@ -232,18 +207,23 @@ def build_layout(
     for k, (c, start) in enumerate(zip(owner, first, strict=True)):
         width[k, max(0, channel_bins[c] - start) :] = 0.0
 
-    # Whole bins, so that cells divide into phases.
-    cells = (bins - 1) * oversampling + -(-(2 * reach + oversampling) // oversampling) * oversampling
+    period = bins + 2 * reach
+    omega = 2.0 * np.pi * np.arange(count + 1) / period
     line_range = []
     for c, start in zip(owner, first, strict=True):
         own = edges[c][start : start + bins + 1]
-        far = (reach - MARGIN) * steps[c]
+        far = reach * steps[c]
         line_range.append(np.searchsorted(own_lines.wavelength, (own[0] - far, own[-1] + far)))
     lines = max(1, max(int(stop - start) for start, stop in line_range))
-    lay = np.zeros((len(owner), cells, lines), np.float32)
+    lay = np.zeros((len(owner), 2 * len(omega), lines), np.float32)
     for k, (c, (start, stop)) in enumerate(zip(owner, line_range, strict=True)):
         own = edges[c][first[k] : first[k] + bins + 1]
-        lay[k, :, : stop - start] = _lay_lines(own_lines.wavelength[start:stop], own, oversampling, reach, cells)
+        phase = omega[:, None] * _bin_position(own_lines.wavelength[start:stop], own)
+        lay[k, :, : stop - start] = np.concatenate([np.cos(phase), np.sin(phase)])
+    # A bin integrates over its width: sinc; real series: all but the constant count twice.
+    amplitude = np.sinc(omega / (2.0 * np.pi)) * np.where(omega > 0, 2.0, 1.0) / period
+    phase = omega * (np.arange(bins) + 0.5)[:, None]
+    sum_up = np.concatenate([amplitude * np.cos(phase), amplitude * np.sin(phase)], axis=1)
 
     broad, entries, pseudo_share = _pseudo_continuum(table, edges)
     pseudo_centre = 0.5 * (table.pseudo_edges[1:] + table.pseudo_edges[:-1])[broad]
@@ -282,7 +262,9 @@ def build_layout(
         line_cross_section=single(cross_section(own_lines.wavelength) * 1e18),
         element_matrix=_one_hot(place[own_lines.element], len(elements)),
         lay=lay,
-        cells_per_angstrom=single(np.array([1.0 / steps[c] for c in owner])),
+        sum_up=single(sum_up),
+        omega=single(omega),
+        bins_per_angstrom=single(np.array([1.0 / steps[c] for c in owner])),
         pseudo_log_emissivity=single(table.pseudo_log_emissivity[entries].transpose(1, 2, 0)),
         pseudo_element=_one_hot(place[table.pseudo_element[entries]], len(elements)),
         pseudo_share=single(pseudo_share),
@@ -301,8 +283,8 @@ def build_layout(
         blocks=len(owner),
         bins=bins,
         lines=lines,
-        oversampling=oversampling,
         reach=reach,
+        harmonics=count,
         block_channel=tuple(owner),
         first_bin=tuple(first),
         first_line=tuple(int(start) for start, _ in line_range),

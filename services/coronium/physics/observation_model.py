@@ -131,7 +131,10 @@ def _grids(instrument: Instrument, spectrum: Spectrum) -> tuple[list[FloatArray]
         canonical = channel.wavelength_edges
         if len(own.wavelength_edges) == len(canonical):
             difference = own.wavelength_edges - canonical
-            if np.ptp(difference) < 1e-3 * np.median(np.diff(canonical)) and abs(difference.mean()) < reach * channel.fwhm:
+            if (
+                np.ptp(difference) < 1e-3 * np.median(np.diff(canonical))
+                and abs(difference.mean()) < reach * channel.fwhm
+            ):
                 edges.append(canonical)
                 offsets.append(float(difference.mean()))
                 continue

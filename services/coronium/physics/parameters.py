@@ -264,7 +264,8 @@ def physical(space: ParameterSpace, corrections: Array, z: Array) -> State:
         background = jnp.exp(level[None] + p.exposure_background_sd * part(z, "exposure_background")[:, None])
 
     ion_scale, line_scale = (
-        jnp.exp(float(np.log(s[0])) + s[1] * part(z, "atomic_scale")[i]) for i, s in enumerate((p.ion_scale, p.line_scale))
+        jnp.exp(float(np.log(s[0])) + s[1] * part(z, "atomic_scale")[i])
+        for i, s in enumerate((p.ion_scale, p.line_scale))
     )
     correction = corrections @ jnp.concatenate([ion_scale * part(z, "ion"), line_scale * part(z, "line")])
     return State(
