@@ -142,6 +142,13 @@ def priors_version(priors: Priors) -> str:
     return hashlib.sha256(repr(sorted(asdict(priors).items())).encode()).hexdigest()[:12]
 
 
+def table_version(table: EmissivityTable) -> str:
+    """CHIANTI's version and a short hash of the lines: part of a result's id."""
+    content = hashlib.sha256(np.ascontiguousarray(table.line_wavelength).tobytes())
+    content.update(np.ascontiguousarray(table.line_log_emissivity).tobytes())
+    return f"chianti-{table.provenance.get('chianti_version', 'unknown')}-{content.hexdigest()[:12]}"
+
+
 class Fitter:
     """Fits spectra and keeps compiled programs between calls.
 
@@ -166,14 +173,15 @@ class Fitter:
         self.priors = priors or Priors()
         self.settings = settings or SamplerSettings()
         self.batch = batch
-        self._cache = ModelCache(self.table)
+        self.models = ModelCache(self.table)
+        self.table_version = table_version(self.table)
         self._engines: dict[int, tuple[Engine, LineGroups]] = {}
 
     def versions(self, instrument: Instrument) -> dict[str, str]:
         """What makes a result of this fitter: software, table, instrument, priors."""
         return {
             "software": version("coronium"),
-            "emissivity_table": str(self.table.provenance.get("version", "")),
+            "emissivity_table": self.table_version,
             "instrument": hashlib.sha256(repr(instrument.name).encode()).hexdigest()[:12],
             "priors": priors_version(self.priors),
         }
@@ -181,7 +189,7 @@ class Fitter:
     def model(self, spectrum: Spectrum, plasma: Plasma, instrument: Instrument | None = None) -> ObservationModel:
         """The forward model of a spectrum (built once per layout)."""
         instrument = instrument or get_instrument(spectrum.instrument)
-        return self._cache.get(instrument, spectrum, self.priors, plasma is Plasma.GAUSSIAN_DEM)
+        return self.models.get(instrument, spectrum, self.priors, plasma is Plasma.GAUSSIAN_DEM)
 
     def _engine(self, model: ObservationModel) -> tuple[Engine, LineGroups]:
         key = id(model)
