@@ -1,0 +1,11 @@
+"""The pictures of a result, of a raster and of a star's history.
+
+Drawn without pyplot, so that a picture changes no setting of the process that draws it. The suffix of the
+path decides the format; `.pdf` gives vectors.
+"""
+
+from coronium.evaluation.picture_history import capella_history
+from coronium.evaluation.picture_maps import raster_maps
+from coronium.evaluation.picture_spectrum import spectrum_picture
+
+__all__ = ["capella_history", "raster_maps", "spectrum_picture"]
