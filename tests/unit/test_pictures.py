@@ -126,6 +126,20 @@ def test_panels_hold_every_count_of_the_data():
     assert all(a.edges[-1] == b.edges[0] for a, b in pairwise(pieces))
 
 
+def test_a_bin_of_which_a_part_is_masked_shows_no_dip():
+    spectrum = read_capella()[0]
+    flat = replace(
+        spectrum,
+        channels=tuple(
+            replace(channel, counts=(7.0 * np.diff(channel.wavelength_edges) * channel.mask).astype(np.float32))
+            for channel in spectrum.channels
+        ),
+    )
+    for piece in panels(result_of(flat), flat):
+        density = piece.data / piece.width
+        assert density[np.isfinite(density)] == pytest.approx(14.0, rel=1e-4)
+
+
 def test_residuals_are_in_units_of_the_noise_that_the_model_expects():
     spectrum = read_capella()[0]
     for piece in panels(result_of(spectrum), spectrum):

@@ -190,7 +190,7 @@ def _label(axes: Axes, piece: Panel, result: Result, width: float, unit: float) 
     bottom, top = axes.get_ylim()
     for index, position in zip(kept, placed, strict=True):
         wavelength = lines[index].wavelength
-        near = np.abs(piece.wavelength - wavelength) <= 2 * np.median(piece.width)
+        near = np.abs(piece.wavelength - wavelength) <= 2 * np.median(np.diff(piece.edges))
         peak = np.nanmax(np.maximum(piece.data, piece.upper)[near] / (unit * piece.width[near]))
         axes.plot(
             [position, wavelength, wavelength],

@@ -32,6 +32,8 @@ class Panel:
         Of the channels.
     statistic : Statistic
     edges : (N + 1,) Angstrom
+    width : (N,) Angstrom
+        What of a bin may be used, mean of the exposures; NaN where nothing may.
     data : (N,)
         Exposures added up, per bin; NaN where masked.
     model, lower, upper : (N,)
@@ -43,16 +45,12 @@ class Panel:
     name: str
     statistic: Statistic
     edges: FloatArray
+    width: FloatArray
     data: FloatArray
     model: FloatArray
     lower: FloatArray
     upper: FloatArray
     sigma: FloatArray
-
-    @property
-    def width(self) -> FloatArray:
-        """Width of the bins, (N,) Angstrom."""
-        return np.diff(self.edges)
 
     @property
     def wavelength(self) -> FloatArray:
@@ -98,7 +96,6 @@ def _panel(channel: Channel, band: PredictiveBand) -> Panel:
         raise ValueError(
             f"Channel {channel.name!r} has {channel.bins} bins, its band {len(band.median)} of {band.rebinned} each."
         )
-    used = channel.mask.any(axis=0)
 
     def rebinned(values: FloatArray) -> FloatArray:
         return np.add.reduceat(np.where(channel.mask, values, 0.0).sum(axis=0, dtype=float), starts)
@@ -106,11 +103,13 @@ def _panel(channel: Channel, band: PredictiveBand) -> Panel:
     model = band.median.astype(float)
     noise = np.zeros(len(starts)) if channel.read_variance is None else rebinned(channel.read_variance)
     counted = 0.0 if channel.statistic is Statistic.FLUX else np.maximum(model, 0.0)
-    gap = np.where(np.add.reduceat(used, starts), 0.0, np.nan)
+    width = np.add.reduceat(channel.mask.mean(axis=0) * np.diff(channel.wavelength_edges), starts)
+    gap = np.where(width > 0, 0.0, np.nan)
     return Panel(
         name=channel.name,
         statistic=channel.statistic,
         edges=np.append(channel.wavelength_edges[starts], channel.wavelength_edges[-1]),
+        width=width + gap,
         data=rebinned(channel.counts) + gap,
         model=model + gap,
         lower=band.lower + gap,
@@ -129,6 +128,7 @@ def _added(same: list[Panel]) -> Panel:
         name=" + ".join(p.name for p in same),
         statistic=first.statistic,
         edges=first.edges,
+        width=np.fmax.reduce([p.width for p in same]),
         data=_sum([p.data for p in same]),
         model=model,
         lower=model - np.sqrt(_sum([(p.model - p.lower) ** 2 for p in same])),
@@ -154,6 +154,7 @@ def _rows(panel: Panel) -> list[Panel]:
             name=panel.name,
             statistic=panel.statistic,
             edges=panel.edges[low : high + 1],
+            width=panel.width[low:high],
             data=panel.data[low:high],
             model=panel.model[low:high],
             lower=panel.lower[low:high],
