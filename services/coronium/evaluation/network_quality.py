@@ -198,8 +198,8 @@ def main() -> None:
         "Written by `python -m coronium.evaluation.network_quality`.\n\n"
         "Held-out spectra of the mission's kind: one exposure, S/N 1 to 10, drawn from the fit's default prior.\n\n"
         f"{table([measure(name, arguments.count) for name in instruments])}\n\n"
-        "From the training records; S/N 0.7 to 300, 1, 2 or 4 exposures of any length. A simulation of a few seconds found "
-        "the spectra of an earlier run.\n\n"
+        "From the training records; S/N 0.7 to 300, 1, 2 or 4 exposures of any length. A simulation of a few seconds "
+        "found the spectra of an earlier run.\n\n"
         f"{training_table(instruments)}\n"
     )
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
