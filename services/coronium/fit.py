@@ -255,21 +255,20 @@ class Fitter:
     def _starting_points(
         self, engine: Engine, data: Data, starts: Sequence[StartMap | None]
     ) -> tuple[np.ndarray, np.ndarray]:
+        # Half of the starts are the network's, where there is one; the scan's keep it honest.
         count = self.settings.starts
-        scanned = None
-        if any(s is None for s in starts):
-            nodes_t, nodes_n = scan_grid(self.priors.log_temperature, self.priors.log_density)
-            t, n = np.meshgrid(nodes_t, nodes_n, indexing="ij")
-            scanned = engine.scan(data, t.ravel().astype(np.float32), n.ravel().astype(np.float32))
+        nodes_t, nodes_n = scan_grid(self.priors.log_temperature, self.priors.log_density)
+        t, n = np.meshgrid(nodes_t, nodes_n, indexing="ij")
+        scanned = engine.scan(data, t.ravel().astype(np.float32), n.ravel().astype(np.float32))
         points = []
         for i, start in enumerate(starts):
-            if start is None:
-                assert scanned is not None
-                points.append(separated_peaks(scanned[i].reshape(t.shape), nodes_t, nodes_n, count))
-            else:
+            own = 0 if start is None else count // 2
+            found = [separated_peaks(scanned[i].reshape(t.shape), nodes_t, nodes_n, count - own)]
+            if start is not None:
                 with np.errstate(divide="ignore"):
                     log_p = np.log(start.probability)
-                points.append(separated_peaks(log_p, start.log_temperature, start.log_density, count))
+                found.append(separated_peaks(log_p, start.log_temperature, start.log_density, own))
+            points.append(tuple(np.concatenate(part) for part in zip(*found, strict=True)))
         points += [points[-1]] * (engine.batch - len(points))
         return np.array([p[0] for p in points]), np.array([p[1] for p in points])
 

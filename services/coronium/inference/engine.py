@@ -46,7 +46,7 @@ class SamplerSettings:
     draws: int = 100
     evidence_draws: int = 512
     predictive_draws: int = 48
-    starts: int = 3
+    starts: int = 6
 
 
 class Physical(NamedTuple):

@@ -15,6 +15,7 @@ from jax.scipy.special import gammaln, logsumexp
 from numpy.typing import NDArray
 
 from coronium.inference.likelihood import log_likelihood
+from coronium.inference.linear_algebra import inverse_lower
 from coronium.physics.observation_model import Data, ModelArrays
 from coronium.physics.parameters import ParameterSpace
 from coronium.physics.spectrum import Statistic
@@ -28,18 +29,18 @@ def degrees_of_freedom(dimension: int) -> float:
     return float(max(5.0, 2.0 * dimension))
 
 
-def log_student(z: Array, mean: Array, cholesky: Array, nu: float) -> Array:
+def log_student(z: Array, mean: Array, inverse: Array, nu: float) -> Array:
     """Log density of a multivariate Student-t, scalar.
 
     Parameters
     ----------
     z, mean : (D,)
-    cholesky : (D, D) lower factor of the scale matrix
+    inverse : (D, D) inverse of the lower factor of the scale matrix
     nu : degrees of freedom
     """
     d = z.shape[-1]
-    u = jax.scipy.linalg.solve_triangular(cholesky, z - mean, lower=True)
-    log_det = jnp.sum(jnp.log(jnp.diag(cholesky)))
+    u = inverse @ (z - mean)
+    log_det = -jnp.sum(jnp.log(jnp.diag(inverse)))
     norm = gammaln(0.5 * (nu + d)) - gammaln(0.5 * nu) - 0.5 * d * jnp.log(nu * jnp.pi)
     return norm - log_det - 0.5 * (nu + d) * jnp.log1p(jnp.sum(u**2) / nu)
 
@@ -76,9 +77,11 @@ def importance_weights(
     student = means[which] + jnp.einsum("sij,sj->si", choleskys[which], normal) * jnp.sqrt(nu / chi2)[:, None]
     z = jnp.where(from_prior[:, None], normal, student)
 
+    inverses = jax.vmap(inverse_lower)(choleskys)
+
     def weigh(point: Array) -> Array:
         log_prior = -0.5 * jnp.sum(point**2) - 0.5 * d * jnp.log(2.0 * jnp.pi)
-        parts = jax.vmap(lambda m, c: log_student(point, m, c, nu))(means, choleskys)
+        parts = jax.vmap(lambda m, i: log_student(point, m, i, nu))(means, inverses)
         proposal = jnp.logaddexp(
             jnp.log(PRIOR_SHARE) + log_prior, jnp.log1p(-PRIOR_SHARE) + logsumexp(parts + jnp.log(shares))
         )

@@ -10,6 +10,7 @@ from jax import Array
 from jax.scipy.stats import norm
 
 from coronium.inference.likelihood import fisher, log_density
+from coronium.inference.linear_algebra import cholesky, inverse_lower, solve_lower, solve_lower_transposed
 from coronium.physics.observation_model import Data, ModelArrays, expected_counts
 from coronium.physics.parameters import LN10, ParameterSpace
 from coronium.physics.spectrum import SourceKind, Statistic
@@ -31,7 +32,7 @@ class Climb(NamedTuple):
     point, value : where it is, and ln density there
     damping : Levenberg's
     gain : ln density won by the last step
-    decrement : twice the gain that an undamped step from the last point promised
+    decrement : twice the gain that the last step promised
     count : steps made
     """
 
@@ -97,32 +98,26 @@ def climb(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data
         point, value, damping, _, _, count = carry
         gradient = jax.grad(density)(point).astype(jnp.float32)
         information = fisher(space, statistic, arrays, data, point) + eye
-        scale = jnp.diag(information)
-        # Three dampings tried at once: one costs a decomposition, not a Jacobian.
-        trials = damping * jnp.array([0.1, 1.0, 30.0], jnp.float32)
-
-        def propose(weight: Array) -> Array:
-            factor = jax.scipy.linalg.cho_factor(information + weight * jnp.diag(scale), lower=True)
-            move = jax.scipy.linalg.cho_solve(factor, gradient)
-            size = jnp.max(jnp.abs(move))
-            return point + move * jnp.minimum(1.0, LARGEST_STEP / jnp.maximum(size, 1e-6))
-
-        points = jax.vmap(propose)(trials)
+        lower = cholesky(information + damping * jnp.diag(jnp.diag(information)))
+        move = solve_lower_transposed(lower, solve_lower(lower, gradient[:, None]))[:, 0]
+        decrement = gradient @ move
+        move = move * jnp.minimum(1.0, LARGEST_STEP / jnp.maximum(jnp.max(jnp.abs(move)), 1e-6))
+        # A full and a shortened step, tried at once: a density costs far less than another Jacobian.
+        points = point + jnp.array([[1.0], [0.3]], jnp.float32) * move
         values = jnp.nan_to_num(jax.vmap(density)(points), nan=-jnp.inf)
         best = jnp.argmax(values)
         better = values[best] > value
-        newton = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(information, lower=True), gradient)
         return Climb(
             jnp.where(better, points[best], point),
             jnp.where(better, values[best], value),
-            jnp.clip(jnp.where(better, trials[best], damping * 100.0), 1e-6, 1e6),
+            jnp.where(better, jnp.maximum(damping * 0.1, 1e-6), damping * 10.0),
             jnp.where(better, values[best] - value, 0.0),
-            gradient @ newton,
+            decrement,
             count + 1,
         )
 
     def unfinished(carry: Climb) -> Array:
-        arrived = (carry.decrement < LEAST_DECREMENT) & (carry.gain < LEAST_DECREMENT)
+        arrived = (carry.decrement < LEAST_DECREMENT) & (carry.gain < LEAST_DECREMENT) & (carry.damping < 1.0)
         return (carry.count < NEWTON_STEPS) & ~arrived & (carry.damping < 1e5)
 
     first = Climb(
@@ -143,9 +138,9 @@ def gaussian(
 ) -> Mode:
     """The Gaussian approximation at a mode."""
     information = fisher(space, statistic, arrays, data, z).astype(jnp.float64) + jnp.eye(space.size)
-    lower = jnp.linalg.cholesky(information)
+    lower = cholesky(information)
     # Covariance = (L L^T)^-1 = L^-T L^-1; its lower factor comes from a second decomposition.
-    inverse = jax.scipy.linalg.solve_triangular(lower, jnp.eye(space.size), lower=True)
-    cholesky = jnp.linalg.cholesky(inverse.T @ inverse)
+    inverse = inverse_lower(lower)
+    factor = cholesky(inverse.T @ inverse)
     log_evidence = value - jnp.sum(jnp.log(jnp.diag(lower)))
-    return Mode(z=z, log_density=value, cholesky=cholesky, log_evidence=log_evidence)
+    return Mode(z=z, log_density=value, cholesky=factor, log_evidence=log_evidence)

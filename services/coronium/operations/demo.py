@@ -171,7 +171,7 @@ def _publish_and_collect(
 def _write_results(output: Path, results: Sequence[Result], seconds: float) -> Path:
     path = output / "results.json"
     content = {
-        "software": f"coronium {coronium.__version__}",
+        "software": f"coronium {version("coronium")}",
         "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "results": [result.to_dict() for result in results],

@@ -2,9 +2,10 @@
 
 The rate in bin i of channel c is
 
-    r_i = EM / 4 pi  *  sum_l A_l G_l(T, n) c_l exp(-N_H sigma_l) * W_c(i, l)  +  continuum  +  pseudo-continuum
+    r_i = K  *  sum_l A_l G_l(T, n) c_l exp(-N_H sigma_l) * W_c(i, l)  +  continuum  +  pseudo-continuum
 
-with the emission measure EM, abundance A, contribution function G (photons cm3 s-1 per n_e n_H), atomic
+with K = EM / 4 pi for a resolved source and EM / 4 pi d^2 for a star, abundance A, contribution function G
+(photons cm3 s-1 per n_e n_H), atomic
 correction c, interstellar column N_H and the line-spread function W integrated over the bin. Counts are the
 rate times effective area and exposure.
 """
@@ -22,7 +23,6 @@ from coronium.physics.atomic.interpolation import cubic_weights
 from coronium.physics.layout import Bank, Layout
 from coronium.physics.line_profile import transform
 
-LN_4PI = float(np.log(4.0 * np.pi))
 DEM_NODES = 9
 CONTINUUM_COMPONENTS = 2
 
@@ -102,7 +102,7 @@ def line_photons(bank: Bank, plasma: Plasma, ln_correction: Array) -> Array:
     log_t, weights = temperature_nodes(plasma)
     ln_scale = (
         plasma.ln_emission_measure
-        - LN_4PI
+        - bank.ln_dilution
         + bank.element_matrix @ (plasma.ln_abundance + jnp.log(bank.reference_abundance))
         + ln_correction
         - plasma.column * bank.line_cross_section
@@ -114,7 +114,7 @@ def line_photons(bank: Bank, plasma: Plasma, ln_correction: Array) -> Array:
 def broad_photons(bank: Bank, plasma: Plasma) -> tuple[Array, Array]:
     """Photons cm-2 s-1 A-1 (sr-1) of the pseudo-continuum and the continuum in the broad bins, (M,) each."""
     log_t, weights = temperature_nodes(plasma)
-    ln_em = plasma.ln_emission_measure - LN_4PI
+    ln_em = plasma.ln_emission_measure - bank.ln_dilution
     ln_abundance = plasma.ln_abundance + jnp.log(bank.reference_abundance)
 
     def at(t: Array) -> tuple[Array, Array]:

@@ -129,6 +129,8 @@ class Bank(NamedTuple):
     """(P,) n_el / n_H of the reference set."""
     calibration_modes: Array
     """(Q, K, B) ln area error per unit latent."""
+    ln_dilution: Array
+    """Scalar: ln 4 pi for resolved sources (per steradian); 0 for stars, whose EM / 4 pi d^2 has it already."""
 
 
 def _split(channel_bins: list[int]) -> tuple[int, list[int], list[int]]:
@@ -173,6 +175,7 @@ def build_layout(
     table: EmissivityTable,
     instrument: Instrument,
     edges: list[FloatArray],
+    source: SourceKind,
     reference_abundance: dict[int, float],
 ) -> tuple[Layout, Bank, LineCatalogue]:
     """Gather everything of the emissivity table that reaches the channels of an observation.
@@ -183,6 +186,7 @@ def build_layout(
     instrument : Instrument
         Line-spread functions and calibration modes, one channel per array of edges.
     edges : list of (N_c + 1,) Angstrom
+    source : SourceKind
     reference_abundance : dict
         n_el / n_H by atomic number.
     """
@@ -277,6 +281,7 @@ def build_layout(
         bin_width=single(width),
         reference_abundance=single(np.array([reference_abundance.get(z, 1e-12) for z in elements])),
         calibration_modes=single(modes),
+        ln_dilution=np.float32(np.log(4.0 * np.pi) if source is SourceKind.RESOLVED else 0.0),
     )
     layout = Layout(
         channels=len(edges),

@@ -220,7 +220,7 @@ def build_model(
 ) -> ObservationModel:
     """Gather atomic data on a grid and decide which corrections and abundances are unknowns."""
     reference = table.abundances[REFERENCE_ABUNDANCES[source]]
-    layout, bank, catalogue = build_layout(table, instrument, edges, reference)
+    layout, bank, catalogue = build_layout(table, instrument, edges, source, reference)
     share = catalogue.share
     strongest = np.argsort(-share)[:CORRECTED_LINES]
     strongest = np.sort(strongest[share[strongest] > LEAST_SHARE])
