@@ -247,6 +247,11 @@ def test_a_limit_is_written_as_a_limit_and_never_as_a_value():
     assert in_mathtext(free.log_density).endswith("unconstrained")
 
 
+def test_an_interval_narrower_than_a_percent_is_not_written_as_zero():
+    narrow = replace(result_of(read_capella()[0]).log_temperature, median=6.25, lower=6.246, upper=6.253)
+    assert in_mathtext(narrow) == r"$\log T\ [\mathrm{K}] = 6.250^{+0.003}_{-0.004}$"
+
+
 def test_a_place_on_the_sun_is_named_by_its_region_and_position():
     assert target_title(place(0, 0)) == "AR 12807 at ($-60$″, $-250$″)"
     assert target_title(read_result(posterior("capella"))) == "Capella"

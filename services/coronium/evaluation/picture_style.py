@@ -91,8 +91,9 @@ def axis_label(parameter: Parameter) -> str:
     return f"${NAMES[parameter.name]}$" + (f" $[{unit}]$" if unit else "")
 
 
-def in_mathtext(parameter: Parameter, digits: int = 2) -> str:
+def in_mathtext(parameter: Parameter) -> str:
     """Return a parameter with its 68 % interval, or its 95 % limit, or that it is unconstrained."""
+    digits = 2 if parameter.limit is not None or parameter.upper - parameter.lower > 0.02 else 3
     unit = unit_of(parameter)
     name = NAMES[parameter.name] + (rf"\ [{unit}]" if unit else "")
     sign = {"upper_limit": "<", "lower_limit": ">"}.get(parameter.constraint)
