@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import typer
@@ -57,6 +58,8 @@ app.add_typer(instruments.app, name="instruments", rich_help_panel=SCIENCE)
 
 def main() -> None:
     """Run the command line; an expected failure is one sentence on standard error, never a traceback."""
+    # Libraries that configure logging for themselves would otherwise show every connection to Kafka.
+    logging.getLogger("kafka").setLevel(logging.WARNING)
     try:
         app()
     except KeyboardInterrupt:
