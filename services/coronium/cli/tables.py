@@ -11,7 +11,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from coronium.client.result import Parameter, Result
 
-MOST_LABELS = 4
+MOST_LABELS = 2
 
 
 def in_words(parameter: Parameter | None, digits: int = 2) -> str:
@@ -26,6 +26,8 @@ def in_words(parameter: Parameter | None, digits: int = 2) -> str:
             return f"> {limit:.{digits}f}"
         case "unconstrained":
             return "unconstrained"
+    if parameter.upper - parameter.lower < 2.0 * 10.0**-digits:
+        digits += 1
     above = f"{parameter.upper - parameter.median:.{digits}f}"
     below = f"{parameter.median - parameter.lower:.{digits}f}"
     interval = f"±{above}" if above == below else f"+{above} -{below}"
