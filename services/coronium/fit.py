@@ -33,8 +33,8 @@ MOST_MODES = 2
 MODE_DEPTH = 7.0
 """A second mode is followed when its ln evidence is within this of the best one's."""
 MULTIMODAL_SHARE = 0.05
-WORST_R_HAT = 1.05
-LEAST_EFFECTIVE = 100.0
+WORST_R_HAT = 1.1
+LEAST_EFFECTIVE = 50.0
 POOR_FIT = 3.0
 """Standard deviations between the statistic and its posterior-predictive expectation."""
 MOST_DRAWS = 256

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import coronium
 from coronium.operations.addresses import HOST, Addresses
 from coronium.operations.demo_data import SOLAR_TARGET, demo_spectra
 from coronium.operations.stack import Stack
@@ -171,7 +171,7 @@ def _publish_and_collect(
 def _write_results(output: Path, results: Sequence[Result], seconds: float) -> Path:
     path = output / "results.json"
     content = {
-        "software": f"coronium {version("coronium")}",
+        "software": f"coronium {version('coronium')}",
         "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "results": [result.to_dict() for result in results],
