@@ -109,7 +109,7 @@ class FittingWorker:
         return [o for o in outcome if o is not None]
 
 
-def _start(features: features_pb2.Features):  # noqa: ANN202
+def _start(features: features_pb2.Features):
     from coronium.fit import StartMap
 
     grid = features.grid
@@ -121,7 +121,7 @@ def _start(features: features_pb2.Features):  # noqa: ANN202
     )
 
 
-def _fitted(result, features: features_pb2.Features) -> Fitted:  # noqa: ANN001
+def _fitted(result, features: features_pb2.Features) -> Fitted:
     from coronium.fitting.messages import posterior_message
 
     message = posterior_message(result, features)

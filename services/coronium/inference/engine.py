@@ -13,13 +13,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from jax.sharding import Mesh, PartitionSpec
 
 from coronium.inference.evidence import importance_weights
 from coronium.inference.likelihood import log_density, pointwise
 from coronium.inference.modes import Mode, climb, start
 from coronium.inference.nuts import Chain, sample
+from coronium.physics.arrays import Array
 from coronium.physics.forward import line_photons, temperature_nodes
 from coronium.physics.observation_model import Data, ModelArrays, ObservationModel, expected_counts
 from coronium.physics.parameters import LN10, ParameterSpace, physical

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 from jax.scipy.stats import norm
 
 from coronium.inference.likelihood import fisher, log_density
 from coronium.inference.linear_algebra import cholesky, inverse_lower, solve_lower, solve_lower_transposed
+from coronium.physics.arrays import Array
 from coronium.physics.observation_model import Data, ModelArrays, expected_counts
 from coronium.physics.parameters import LN10, ParameterSpace
 from coronium.physics.spectrum import SourceKind, Statistic
@@ -33,7 +33,7 @@ class Climb(NamedTuple):
     damping : Levenberg's
     gain : ln density won by the last step
     decrement : twice the gain that the last step promised
-    count : steps made
+    steps : made so far
     """
 
     point: Array
@@ -41,7 +41,7 @@ class Climb(NamedTuple):
     damping: Array
     gain: Array
     decrement: Array
-    count: Array
+    steps: Array
 
 
 class Mode(NamedTuple):
@@ -118,7 +118,7 @@ def climb(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data
 
     def unfinished(carry: Climb) -> Array:
         arrived = (carry.decrement < LEAST_DECREMENT) & (carry.gain < LEAST_DECREMENT) & (carry.damping < 1.0)
-        return (carry.count < NEWTON_STEPS) & ~arrived & (carry.damping < 1e5)
+        return (carry.steps < NEWTON_STEPS) & ~arrived & (carry.damping < 1e5)
 
     first = Climb(
         z,

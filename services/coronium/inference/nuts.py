@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 from numpyro.infer.hmc import hmc
 
 from coronium.inference.likelihood import log_density
+from coronium.physics.arrays import Array
 from coronium.physics.observation_model import Data, ModelArrays
 from coronium.physics.parameters import ParameterSpace
 from coronium.physics.spectrum import Statistic

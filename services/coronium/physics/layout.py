@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jax import Array
 
 from coronium.physics.absorption import cross_section
+from coronium.physics.arrays import Array
 from coronium.physics.atomic.table import EmissivityTable
 from coronium.physics.instruments.instrument import Instrument, Profile
 from coronium.physics.line_list import LineCatalogue, gather_lines

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from coronium.physics.abundances import HELIUM, HYDROGEN
+from coronium.physics.arrays import Array
 from coronium.physics.atomic.table import EmissivityTable
 from coronium.physics.forward import source_rate
 from coronium.physics.instruments.instrument import Instrument
