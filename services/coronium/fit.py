@@ -149,6 +149,18 @@ def table_version(table: EmissivityTable) -> str:
     return f"chianti-{table.provenance.get('chianti_version', 'unknown')}-{content.hexdigest()[:12]}"
 
 
+def instrument_version(instrument: Instrument) -> str:
+    """Short hash of an instrument's response: part of a result's id."""
+    digest = hashlib.sha256(instrument.name.encode())
+    for channel in instrument.channels:
+        for values in (channel.wavelength_edges, channel.effective_area, channel.calibration_modes):
+            digest.update(np.ascontiguousarray(values, float).tobytes())
+        digest.update(
+            repr((channel.name, channel.fwhm, channel.fwhm_log_sd, channel.shift_sd, channel.profile)).encode()
+        )
+    return digest.hexdigest()[:12]
+
+
 class Fitter:
     """Fits spectra and keeps compiled programs between calls.
 
@@ -182,7 +194,7 @@ class Fitter:
         return {
             "software": version("coronium"),
             "emissivity_table": self.table_version,
-            "instrument": hashlib.sha256(repr(instrument.name).encode()).hexdigest()[:12],
+            "instrument": instrument_version(instrument),
             "priors": priors_version(self.priors),
         }
 

@@ -160,11 +160,14 @@ def identified_lines(model: ObservationModel, groups: LineGroups, data: Data, pr
     signal = groups.signal_to_noise(photons.mean(0), area, np.where(good, mean.mean(0) + read, 0.0))
     # A line whose window the data do not cover cannot be said to be there.
     signal = np.where([(w & good).any() for w in groups.window], signal, 0.0)
+    # A blend is called by the member that shines most in this plasma.
+    shining = np.argmax(groups.membership * photons.mean(0), axis=1)
+    catalogue = model.catalogue
     return [
         Line(
-            label=groups.label[g],
-            wavelength=float(groups.wavelength[g]),
-            theoretical=bool(groups.theoretical[g]),
+            label=(catalogue.label[shining[g]] or groups.label[g].rstrip("+")) + ("+" if groups.blended[g] else ""),
+            wavelength=float(catalogue.wavelength[shining[g]]),
+            theoretical=bool(catalogue.theoretical[shining[g]]),
             probability=float(probability[g]),
             flux=float(np.median(flux[:, g])),
             flux_error=float(np.std(flux[:, g])),

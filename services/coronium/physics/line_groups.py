@@ -41,6 +41,11 @@ class LineGroups:
     profile: np.ndarray
     window: np.ndarray
 
+    @property
+    def blended(self) -> list[bool]:
+        """Whether a group has a second strong member, (G,)."""
+        return [label.endswith("+") for label in self.label]
+
     def counts(self, photons: FloatArray, area: FloatArray) -> FloatArray:
         """Expected counts of each group in each bin.
 
