@@ -76,7 +76,7 @@ def interpolate(
     row, row_weights = cubic_weights(log_temperature_nodes, log_temperature)
     column, column_weights = cubic_weights(log_density_nodes, log_density)
     table = jnp.asarray(log_table)
-    patch = jax.lax.dynamic_slice(table, (0, row, column), (table.shape[0], 4, 4))
+    patch = jax.lax.dynamic_slice(table, (jnp.zeros_like(row), row, column), (table.shape[0], 4, 4))
     return jnp.einsum("ltn,t,n->l", patch, row_weights, column_weights)
 
 
