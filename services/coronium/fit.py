@@ -30,7 +30,7 @@ from coronium.physics.parameters import Priors
 from coronium.physics.spectrum import Spectrum
 
 MOST_MODES = 2
-MODE_DEPTH = 7.0
+MODE_DEPTH = 3.0
 """A second mode is followed when its ln evidence is within this of the best one's."""
 MULTIMODAL_SHARE = 0.05
 WORST_R_HAT = 1.1

@@ -54,8 +54,8 @@ class Priors:
     metallicity_sd: float = 0.3
     abundance_sd: float = 0.3
     log_column: tuple[float, float] = (17.5, 20.0)
-    ion_scale: tuple[float, float] = (0.10, 0.3)
-    line_scale: tuple[float, float] = (0.10, 0.3)
+    ion_scale: tuple[float, float] = (0.10, 0.1)
+    line_scale: tuple[float, float] = (0.10, 0.1)
     width_deviation: float = 0.05
     background_sd: float = 1.0
     background_slope_sd: float = 0.3
