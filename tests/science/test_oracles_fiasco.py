@@ -8,9 +8,10 @@ import pytest
 from astropy import constants
 
 from coronium.evaluation.atomic_oracles import CORONAL, hydrogen_per_electron
+from coronium.physics.abundances import SYMBOLS
 from coronium.physics.atomic.interpolation import interpolate
 from coronium.physics.atomic.selection import INSTRUMENT_BANDS
-from coronium.physics.atomic.table import SYMBOLS, load_table
+from coronium.physics.atomic.table import load_table
 from tests._shared import shared_path
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared, pytest.mark.timeout(1800)]

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from astropy import constants
 
+from coronium.physics.abundances import SYMBOLS
 from coronium.physics.atomic.interpolation import cubic_weights, interpolate
-from coronium.physics.atomic.table import SYMBOLS, EmissivityTable, load_table
+from coronium.physics.atomic.table import EmissivityTable, load_table
 from coronium.physics.spectrum import FloatArray
 
 CORONAL = "coronal_feldman_1992"

@@ -46,20 +46,6 @@ class LineGroups:
         """Whether a group has a second strong member, (G,)."""
         return [label.endswith("+") for label in self.label]
 
-    def counts(self, photons: FloatArray, area: FloatArray) -> FloatArray:
-        """Expected counts of each group in each bin.
-
-        Parameters
-        ----------
-        photons : (..., L) photons cm-2 s-1 (sr-1)
-        area : (K, B) area x exposure
-
-        Returns
-        -------
-        (..., G, K, B)
-        """
-        return (photons @ self.membership.T)[..., None, None] * (self.profile * area)
-
     def signal_to_noise(self, photons: FloatArray, area: FloatArray, variance: FloatArray) -> FloatArray:
         """S/N of each group within its window, all channels together, (..., G).
 

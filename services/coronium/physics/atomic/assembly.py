@@ -10,6 +10,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.sparse import csr_array
 
+from coronium.physics.abundances import SYMBOLS
 from coronium.physics.atomic.selection import (
     CANDIDATE_SHARE,
     INSTRUMENT_BANDS,
@@ -18,7 +19,6 @@ from coronium.physics.atomic.selection import (
     choose_lines,
     fold_minor_elements,
 )
-from coronium.physics.atomic.table import SYMBOLS
 from coronium.physics.spectrum import FloatArray
 
 WAVELENGTH_RANGE = (1.0, 400.0)

@@ -17,10 +17,6 @@ LOG_STEP = 4e-4
 """Quantum of ln emissivity in the file: a rounding error of at most 0.02 %."""
 LOG_DEPTH = 26.0
 """A line is followed down to exp(-26) of its peak and held there below, so that all is finite."""
-SYMBOLS = (
-    *("H", "He", "Li", "Be", "B", "C", "N", "O", "F", "Ne", "Na", "Mg", "Al", "Si", "P"),
-    *("S", "Cl", "Ar", "K", "Ca", "Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn"),
-)
 """Element symbols by atomic number, from hydrogen (index 0) to zinc."""
 _CODES = 1 << 16
 
