@@ -9,12 +9,13 @@ from scipy.special import erf
 import coronium.inference  # noqa: F401 - the model must stay in float32 where sums are in float64
 from coronium.physics.absorption import hydrogenic_cross_section, neutral_helium_cross_section
 from coronium.physics.atomic.table import load_table
-from coronium.physics.forward import Response, spread
+from coronium.physics.forward import DEM_POWER, Response, line_photons, spread
 from coronium.physics.instruments.instrument import Profile
 from coronium.physics.instruments.registry import get_instrument
 from coronium.physics.line_groups import line_groups
 from coronium.physics.line_profile import BETA_FWHM, GAUSSIAN_FWHM
 from coronium.physics.observation_model import ModelCache, expected_counts, pack
+from coronium.physics.parameters import model_error
 from coronium.physics.simulator import Simulator, empty_spectrum
 
 
@@ -94,7 +95,36 @@ def test_simulated_counts_scatter_about_their_expectation(cache):
     expected = simulator.model.layout.from_blocks(np.asarray(source + background))
     for channel, mean in zip(spectrum.channels, expected, strict=True):
         total, want = channel.counts[channel.mask].sum(), mean[channel.mask].sum()
-        assert abs(total - want) < 5.0 * np.sqrt(want)
+        relative = float(model_error(simulator.model.space, jnp.asarray(truth.unknowns)))
+        assert abs(total - want) < 5.0 * np.sqrt(want + (relative * want) ** 2 / 50)
+
+
+@pytest.mark.parametrize(("width", "tolerance"), [(0.03, 0.001), (0.1, 0.005), (0.2, 0.02), (0.3, 0.05)])
+def test_a_temperature_distribution_is_integrated_between_the_nodes_of_the_table(cache, width, tolerance):
+    instrument = get_instrument("hinode-eis")
+    model = cache.get(instrument, empty_spectrum(instrument), gaussian_dem=True)
+    state = model.state(jnp.zeros(model.space.size))
+    bank = jax.tree.map(jnp.asarray, model.arrays.bank)
+
+    @jax.jit
+    def distributed(log_t):
+        plasma = state.plasma._replace(log_temperature=log_t, dem_width=jnp.float32(width))
+        return line_photons(bank, plasma, state.ln_line_correction)
+
+    @jax.jit
+    def isothermal(log_t):
+        plasma = state.plasma._replace(dem_width=None)
+        return jax.vmap(lambda t: line_photons(bank, plasma._replace(log_temperature=t), state.ln_line_correction))(
+            log_t
+        )
+
+    reach = np.sqrt(2 * DEM_POWER + 3)
+    fine = np.linspace(-reach, reach, 301)
+    weight = (1 - (fine / reach) ** 2) ** DEM_POWER
+    for log_t in np.random.default_rng(5).uniform(5.85, 7.0, 50):
+        wanted = weight @ np.asarray(isothermal(jnp.float32(log_t + width * fine)), float) / weight.sum()
+        strong = wanted > 0.01 * wanted.max()
+        np.testing.assert_allclose(np.asarray(distributed(jnp.float32(log_t)))[strong], wanted[strong], rtol=tolerance)
 
 
 def test_groups_hold_each_line_once_and_carry_labels(cache):

@@ -21,7 +21,7 @@ from coronium.inference.modes import Mode, climb, start
 from coronium.inference.nuts import Chain, sample
 from coronium.physics.arrays import Array
 from coronium.physics.forward import line_photons, temperature_nodes
-from coronium.physics.observation_model import Data, ModelArrays, ObservationModel, expected_counts
+from coronium.physics.observation_model import Data, ModelArrays, ObservationModel, erring_counts, expected_counts
 from coronium.physics.parameters import LN10, ParameterSpace, physical
 from coronium.physics.spectrum import Statistic
 
@@ -42,11 +42,11 @@ class SamplerSettings:
     """
 
     chains: int = 4
-    warmup: int = 60
+    warmup: int = 50
     draws: int = 100
     evidence_draws: int = 512
     predictive_draws: int = 48
-    starts: int = 6
+    starts: int = 4
 
 
 class Physical(NamedTuple):
@@ -57,6 +57,7 @@ class Physical(NamedTuple):
     log_temperature, log_density, dem_width, log_emission_measure, log_column, metallicity
     log_abundance : (..., P) dex relative to reference, absolute
     emission_weighted_log_temperature : of all line photons of the layout
+    model_error : relative, per bin
     ln_iron_emission_measure : log10 of EM x A(Fe) / A_reference(Fe)
     """
 
@@ -68,6 +69,7 @@ class Physical(NamedTuple):
     metallicity: Array
     log_abundance: Array
     emission_weighted_log_temperature: Array
+    model_error: Array
     log_amplitude: Array
 
 
@@ -79,12 +81,15 @@ class Predictions(NamedTuple):
     mean : (R, K, B) expected counts, exposures summed
     replicate : (R, K, B) counts drawn from them
     photons : (R, L)
-    statistic, replicate_statistic : (R,) -2 ln likelihood of the data and of the replicates, saturated subtracted
+    model_variance : (R, K, B) variance of the summed counts that the model's own error adds
+    statistic, replicate_statistic : (R,) -2 ln likelihood of the data and of the replicates, saturated subtracted, for
+        the noise alone: the model's error is inferred from the data and would excuse any misfit
     """
 
     mean: Array
     replicate: Array
     photons: Array
+    model_variance: Array
     statistic: Array
     replicate_statistic: Array
 
@@ -200,6 +205,7 @@ def _physical(space: ParameterSpace, arrays: ModelArrays, z: Array) -> Physical:
             metallicity=plasma.ln_metals / LN10,
             log_abundance=plasma.ln_abundance / LN10,
             emission_weighted_log_temperature=weighted,
+            model_error=state.model_error,
             log_amplitude=(plasma.ln_emission_measure + plasma.ln_metals) / LN10,
         )
 
@@ -232,6 +238,7 @@ def _predict(
             mean=mu.sum(0),
             replicate=(copy.counts * data.good).sum(0),
             photons=line_photons(arrays.bank, state.plasma, state.ln_line_correction),
+            model_variance=(state.model_error * (erring_counts(arrays, source, background) * data.good).sum(0)) ** 2,
             statistic=deviance(data),
             replicate_statistic=deviance(copy),
         )

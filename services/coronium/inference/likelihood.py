@@ -7,13 +7,13 @@ import numpy as np
 from jax import Array, jacfwd
 from scipy.special import gammaln
 
-from coronium.physics.observation_model import Data, ModelArrays, expected_counts
-from coronium.physics.parameters import ParameterSpace
+from coronium.physics.observation_model import Data, ModelArrays, erring_counts, expected_counts
+from coronium.physics.parameters import ParameterSpace, model_error
 from coronium.physics.spectrum import Statistic
 
 LEAST_COUNTS = 1e-8
-FLUX_SYSTEMATIC = 0.03
-"""Relative error of calibrated fluxes beyond their quoted noise."""
+LEAST_SHAPE, LARGEST_SHAPE = 1.0, 1e9
+"""Of the gamma distribution of a bin's gain: a model error of 100 % and of next to nothing."""
 
 
 def _poisson(n: Array, mu: Array) -> Array:
@@ -22,30 +22,71 @@ def _poisson(n: Array, mu: Array) -> Array:
     return jnp.where(n > 0, n * jnp.log(mu / jnp.maximum(n, 0.5)), 0.0) - mu + n
 
 
-def variance(statistic: Statistic, mu: Array, read_variance: Array) -> Array:
-    """Variance of Gaussian data, from the model and never from the data, (E, K, B).
+def _stirling(x: Array) -> Array:
+    """ln Gamma(x) less its leading terms, for x >= 1 (Abramowitz & Stegun 6.1.41)."""
+    return (1.0 / 12.0 - (1.0 / 360.0 - 1.0 / (1260.0 * x**2)) / x**2) / x
 
-    Counts: model counts + read-out noise. Fluxes: quoted noise + a systematic share of the model.
+
+def _poisson_with_error(n: Array, mu: Array, error: Array) -> Array:
+    """Poisson counts with a gamma-distributed gain per bin, relative to the saturated model, (K, B).
+
+    The gain, shared by the exposures, has mean one and gives the expected counts a standard deviation `error`. With
+    it integrated out, the total of the exposures is negative-binomial and its split over them multinomial.
+
+    Parameters
+    ----------
+    n, mu, error : (E, K, B)
+    """
+    split = jnp.where(n > 0, n * jnp.log(jnp.maximum(mu, LEAST_COUNTS) / jnp.maximum(n, 0.5)), 0.0).sum(0)
+    total, expected = n.sum(0), jnp.maximum(mu.sum(0), LEAST_COUNTS)
+    shape = jnp.clip((expected / jnp.maximum(error.sum(0), 1e-6 * expected)) ** 2, LEAST_SHAPE, LARGEST_SHAPE)
+    # Written so that large shapes cancel nothing: the limit is the Poisson distribution's total - expected.
+    gained = (total + shape) * jnp.log1p((total - expected) / (shape + expected))
+    return split + gained - 0.5 * jnp.log1p(total / shape) + _stirling(total + shape) - _stirling(shape)
+
+
+def variance(statistic: Statistic, mu: Array, read_variance: Array) -> Array:
+    """Variance of a bin's data about the model, its own error apart, from the model and never from the data, (E, K, B).
+
+    Counts: model counts, with read-out noise where there is any. Fluxes: quoted noise.
     """
     if statistic is Statistic.FLUX:
-        return read_variance + (FLUX_SYSTEMATIC * mu) ** 2 + 1e-30
+        return read_variance + 1e-30
     return jnp.maximum(mu, LEAST_COUNTS) + read_variance
 
 
-def pointwise(statistic: Statistic, data: Data, source: Array, background: Array) -> tuple[Array, Array]:
-    """Log-likelihood of each bin of the source and of the background region, (E, K, B) each.
+def _gaussian_with_error(residual: Array, v: Array, error: Array) -> Array:
+    """Gaussian log-likelihood with covariance v + e e^T over the exposures of a bin, (K, B)."""
+    weighted = error / v
+    spread = 1.0 + (error * weighted).sum(0)
+    square = (residual**2 / v).sum(0) - (residual * weighted).sum(0) ** 2 / spread
+    return -0.5 * (square + jnp.log(2.0 * jnp.pi * v).sum(0) + jnp.log(spread))
+
+
+def pointwise(
+    statistic: Statistic, data: Data, source: Array, background: Array, error: Array | None = None
+) -> tuple[Array, Array]:
+    """Log-likelihood of each bin of the source (K, B), and of the background region (E, K, B).
 
     Poisson terms are relative to the saturated model; see `saturated`.
+
+    Parameters
+    ----------
+    source, background : (E, K, B) expected counts
+    error : (E, K, B), optional
+        Standard deviation of the model's own error; without it the data have their noise alone.
     """
     mu = source + background
+    error = jnp.zeros_like(mu) if error is None else error * data.good
     if statistic is Statistic.POISSON:
-        on = _poisson(data.counts, mu)
+        on = _poisson_with_error(data.counts * data.good, mu * data.good, error)
     else:
-        v = variance(statistic, mu, data.read_variance)
-        on = -0.5 * ((data.counts - mu) ** 2 / v + jnp.log(2.0 * jnp.pi * v))
+        # A masked bin has no source, no residual and unit variance / 2 pi: it adds nothing.
+        v = jnp.where(data.good > 0, variance(statistic, mu, data.read_variance), 0.5 / jnp.pi)
+        on = _gaussian_with_error((data.counts - mu) * data.good, v, error)
     scale = data.background_scale[:, None, None]
     off = jnp.where(scale > 0, _poisson(data.background, background * scale), 0.0)
-    return on * data.good, off * data.good
+    return on, off * data.good
 
 
 def log_likelihood(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data: Data, z: Array) -> Array:
@@ -60,7 +101,8 @@ def log_likelihood(space: ParameterSpace, statistic: Statistic, arrays: ModelArr
     z : (D,) unknowns
     """
     source, background = expected_counts(space, arrays, data, z)
-    on, off = pointwise(statistic, data, source, background)
+    error = model_error(space, z) * erring_counts(arrays, source, background)
+    on, off = pointwise(statistic, data, source, background, error)
     return jnp.sum(on, dtype=jnp.float64) + jnp.sum(off, dtype=jnp.float64)
 
 
@@ -87,16 +129,24 @@ def fisher(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, dat
 
     def means(point: Array) -> tuple[Array, Array]:
         source, background = expected_counts(space, arrays, data, point)
-        return (source + background).reshape(-1), background.reshape(-1)
+        return source + background, background
 
     z = z.astype(jnp.float32)
     (mu, background), (d_mu, d_background) = means(z), jacfwd(means)(z)
-    good = data.good.reshape(-1)
-    if statistic is Statistic.POISSON:
-        weight = good / jnp.maximum(mu, LEAST_COUNTS)
-    else:
-        weight = good / variance(statistic, mu, data.read_variance.reshape(-1))
-    scale = jnp.broadcast_to(data.background_scale[:, None, None], data.good.shape).reshape(-1)
-    off = good * scale / jnp.maximum(background, LEAST_COUNTS)
-    information = (d_mu * weight[:, None]).T @ d_mu
-    return information + (d_background * off[:, None]).T @ d_background
+    weight = data.good / variance(statistic, mu, data.read_variance)
+    scale = data.background_scale[:, None, None]
+    off = data.good * scale / jnp.maximum(background, LEAST_COUNTS)
+
+    def product(weights: Array, slopes: Array) -> Array:
+        flat = slopes.reshape(-1, space.size)
+        return (flat * weights.reshape(-1)[:, None]).T @ flat
+
+    # The model's error is one for all exposures of a bin: the matrix of weights loses a term of rank one.
+    error = model_error(space, z) * erring_counts(arrays, mu - background, background)
+    pull = weight * error
+    noise_ratio = (pull * error).sum(0)
+    shared = jnp.einsum("ekb,ekbd->kbd", pull, d_mu)
+    information = product(weight, d_mu) - product(1.0 / (1.0 + noise_ratio), shared) + product(off, d_background)
+    at = space.position("model_error")
+    scatter = 2.0 * space.priors.model_error[1] * noise_ratio / (1.0 + noise_ratio)
+    return information.at[at, at].add(0.5 * jnp.sum(scatter**2))

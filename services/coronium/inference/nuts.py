@@ -17,9 +17,9 @@ from coronium.physics.observation_model import Data, ModelArrays
 from coronium.physics.parameters import ParameterSpace
 from coronium.physics.spectrum import Statistic
 
-TARGET_ACCEPTANCE = 0.8
-DEEPEST_TREE = 5
-"""Lanes of a batch wait for the slowest: 31 leapfrogs are ample in whitened coordinates."""
+TARGET_ACCEPTANCE = 0.7
+DEEPEST_TREE = 4
+"""Lanes of a batch wait for the slowest: 15 leapfrogs are ample in whitened coordinates."""
 FIRST_STEP = 0.6
 SPREAD = 1.0
 """Chains start this many posterior standard deviations around their mode, so that R-hat can fail."""

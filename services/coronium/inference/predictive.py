@@ -76,14 +76,15 @@ def predictive_bands(model: ObservationModel, data: Data, predictions: Predictio
     factor = max(1, -(-sum(layout.channel_bins) // MOST_BINS))
     means = layout.from_blocks(predictions.mean)
     read = layout.from_blocks((np.asarray(data.read_variance) * np.asarray(data.good)).sum(0))
+    errors = layout.from_blocks(predictions.model_variance.mean(0))
     bands = []
-    for channel, mean, noise in zip(spectrum.channels, means, read, strict=True):
+    for channel, mean, noise, error in zip(spectrum.channels, means, read, errors, strict=True):
         count = -(-channel.bins // factor)
         starts = np.arange(count) * factor
         summed = np.add.reduceat(mean, starts, axis=-1)
         extra = np.add.reduceat(noise, starts)
         wavelength = np.add.reduceat(channel.wavelength, starts) / np.diff(np.append(starts, channel.bins))
-        centre, spread = summed.mean(0), summed.var(0)
+        centre, spread = summed.mean(0), summed.var(0) + np.add.reduceat(error, starts)
         if model.statistic is Statistic.POISSON:
             # Poisson counts with a gamma-distributed mean are negative-binomial.
             size = np.maximum(centre, 1e-6) ** 2 / np.maximum(spread, 1e-6 * np.maximum(centre, 1e-6))

@@ -121,6 +121,9 @@ def parameter_summaries(
                 "log_column",
             )
         )
+    median, ln_sd = p.model_error
+    prior_sd = median * np.exp(0.5 * ln_sd**2) * np.sqrt(np.expm1(ln_sd**2))
+    rows.append(("model_error", "relative", physical.model_error[i], float(prior_sd), None, "model_error"))
     for z in space.free_elements:
         relative = physical.log_abundance[i][:, space.layout.elements.index(z)] - physical.metallicity[i]
         name = f"abundance_{symbol(z).lower()}"

@@ -23,7 +23,12 @@ from coronium.physics.atomic.interpolation import cubic_weights
 from coronium.physics.layout import Bank, Layout
 from coronium.physics.line_profile import transform
 
-DEM_NODES = 9
+DEM_NODES = 13
+DEM_POWER = 4
+"""The distribution over temperature is (1 - x^2 / (2 p + 3))^p, of standard deviation one: a Gaussian without the far
+tails, where a trace of plasma at another temperature would outshine the rest. It vanishes smoothly, so that equally
+spaced nodes converge fast; Gauss-Hermite nodes lie a standard deviation apart, wider than many a line's own range of
+temperatures, and make false modes."""
 CONTINUUM_COMPONENTS = 2
 
 
@@ -65,10 +70,12 @@ class Response(NamedTuple):
 
 
 def temperature_nodes(plasma: Plasma) -> tuple[Array, Array]:
-    """Gauss-Hermite nodes of the temperature distribution: log T (D,) and weights (D,)."""
+    """Nodes of the temperature distribution: log T (D,) and weights (D,)."""
     if plasma.dem_width is None:
         return plasma.log_temperature[None], jnp.ones(1, jnp.float32)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(DEM_NODES)
+    reach = np.sqrt(2 * DEM_POWER + 3)
+    nodes = np.linspace(-reach, reach, DEM_NODES + 2)[1:-1]
+    weights = (1.0 - (nodes / reach) ** 2) ** DEM_POWER
     return (
         plasma.log_temperature + plasma.dem_width * jnp.asarray(nodes, jnp.float32),
         jnp.asarray(weights / weights.sum(), jnp.float32),
@@ -78,16 +85,17 @@ def temperature_nodes(plasma: Plasma) -> tuple[Array, Array]:
 def _emissivity(log_table: Array, bank: Bank, log_t: Array, log_n: Array | None) -> Array:
     """ln emissivity of each row at one temperature and density, (rows,).
 
-    The table is (nT, nN, rows): a patch of 4 x 4 nodes is then sixteen contiguous rows. Without a density it is
-    (nT, rows).
+    The table is (nT, nN, rows), or (nT, rows) without a density. The nodes around the point are gathered as whole
+    rows and summed by one product: several times quicker here than slices of both axes.
     """
-    row, weights_t = cubic_weights(bank.log_temperature, log_t)
-    patch = jax.lax.dynamic_slice_in_dim(log_table, row.astype(jnp.int32), 4, axis=0)
-    if log_n is None:
-        return jnp.einsum("t,tr->r", weights_t, patch)
-    column, weights_n = cubic_weights(bank.log_density, log_n)
-    patch = jax.lax.dynamic_slice_in_dim(patch, column.astype(jnp.int32), 4, axis=1)
-    return jnp.einsum("t,n,tnr->r", weights_t, weights_n, patch)
+    first, weights = cubic_weights(bank.log_temperature, log_t)
+    nodes = first + jnp.arange(4, dtype=first.dtype)
+    if log_n is not None:
+        column, weights_n = cubic_weights(bank.log_density, log_n)
+        columns = column + jnp.arange(4, dtype=column.dtype)
+        nodes = (nodes[:, None] * log_table.shape[1] + columns).reshape(-1)
+        weights = (weights[:, None] * weights_n).reshape(-1)
+    return weights @ jnp.asarray(log_table).reshape(-1, log_table.shape[-1])[nodes]
 
 
 def line_photons(bank: Bank, plasma: Plasma, ln_correction: Array) -> Array:
@@ -135,9 +143,10 @@ def broad_photons(bank: Bank, plasma: Plasma) -> tuple[Array, Array]:
 def spread(layout: Layout, bank: Bank, photons: Array, response: Response) -> Array:
     """Lay lines on the bins through the line-spread function: (L,) photons to (K, B) photons per bin."""
     padded = jnp.pad(photons, (0, layout.lines))
-    # The lines of a block are neighbours: slices, whose transposes are cheap where that of a gather is not. One
-    # product per block: XLA hands those to its matrix library, but loops over a batched product itself.
-    series = jnp.stack([bank.lay[k] @ padded[s : s + layout.lines] for k, s in enumerate(layout.first_line)])
+    # The lines of a series are neighbours: slices, whose transposes are cheap where that of a gather is not. One
+    # product per series: XLA hands those to its matrix library, but loops over a batched product itself.
+    series = jnp.stack([bank.lay[u] @ padded[s : s + layout.lines] for u, s in enumerate(layout.first_line)])
+    series = series[np.asarray(layout.series)]
     cosine, sine = jnp.split(series, 2, axis=-1)
     owner = np.asarray(layout.block_channel)
     fwhm = (response.fwhm[owner] * bank.bins_per_angstrom)[:, None]

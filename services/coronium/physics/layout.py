@@ -46,8 +46,10 @@ class Layout:
         (K,) which channel each block belongs to.
     first_bin : tuple of int
         (K,) the channel's bin at which the block begins.
+    series : tuple of int
+        (K,) which Fourier series each block reads: channels on one grid (both orders of a grating) share theirs.
     first_line : tuple of int
-        (K,) the first line that reaches the block.
+        (U,) the first line of each series.
     channel_bins : tuple of int
         (C,) bins of each channel.
     profile : Profile
@@ -63,6 +65,7 @@ class Layout:
     harmonics: int
     block_channel: tuple[int, ...]
     first_bin: tuple[int, ...]
+    series: tuple[int, ...]
     first_line: tuple[int, ...]
     channel_bins: tuple[int, ...]
     profile: Profile
@@ -102,7 +105,7 @@ class Bank(NamedTuple):
     element_matrix: Array
     """(L, P) 1 where a line belongs to an element."""
     lay: Array
-    """(K, 2 H, J) cosine, then sine, of each harmonic at each line's position."""
+    """(U, 2 H, J) cosine, then sine, of each harmonic at each line's position in a series."""
     sum_up: Array
     """(B, 2 H) what the coefficients add to each bin."""
     omega: Array
@@ -219,11 +222,17 @@ def build_layout(
         far = reach * steps[c]
         line_range.append(np.searchsorted(own_lines.wavelength, (own[0] - far, own[-1] + far)))
     lines = max(1, max(int(stop - start) for start, stop in line_range))
-    lay = np.zeros((len(owner), 2 * len(omega), lines), np.float32)
+    unlike: dict[bytes, int] = {}
+    series, first_line, lay = [], [], []
     for k, (c, (start, stop)) in enumerate(zip(owner, line_range, strict=True)):
         own = edges[c][first[k] : first[k] + bins + 1]
-        phase = omega[:, None] * _bin_position(own_lines.wavelength[start:stop], own)
-        lay[k, :, : stop - start] = np.concatenate([np.cos(phase), np.sin(phase)])
+        if own.tobytes() not in unlike:
+            unlike[own.tobytes()] = len(lay)
+            phase = omega[:, None] * _bin_position(own_lines.wavelength[start:stop], own)
+            lay.append(np.zeros((2 * len(omega), lines), np.float32))
+            lay[-1][:, : stop - start] = np.concatenate([np.cos(phase), np.sin(phase)])
+            first_line.append(int(start))
+        series.append(unlike[own.tobytes()])
     # A bin integrates over its width: sinc; real series: all but the constant count twice.
     amplitude = np.sinc(omega / (2.0 * np.pi)) * np.where(omega > 0, 2.0, 1.0) / period
     phase = omega * (np.arange(bins) + 0.5)[:, None]
@@ -265,7 +274,7 @@ def build_layout(
         line_log_emissivity=single(own_lines.log_emissivity.transpose(1, 2, 0)),
         line_cross_section=single(cross_section(own_lines.wavelength) * 1e18),
         element_matrix=_one_hot(place[own_lines.element], len(elements)),
-        lay=lay,
+        lay=np.stack(lay),
         sum_up=single(sum_up),
         omega=single(omega),
         bins_per_angstrom=single(np.array([1.0 / steps[c] for c in owner])),
@@ -292,7 +301,8 @@ def build_layout(
         harmonics=count,
         block_channel=tuple(owner),
         first_bin=tuple(first),
-        first_line=tuple(int(start) for start, _ in line_range),
+        series=tuple(series),
+        first_line=tuple(first_line),
         channel_bins=tuple(channel_bins),
         profile=instrument.channels[0].profile,
         elements=elements,

@@ -22,6 +22,8 @@ from coronium.physics.spectrum import FloatArray, SourceKind, Spectrum, Statisti
 CORRECTED_LINES = 24
 CORRECTED_IONS = 20
 REFERENCE_ABUNDANCES = {SourceKind.RESOLVED: "coronal_feldman_1992", SourceKind.STAR: "photospheric_asplund_2009"}
+LACKING_SHARE = 0.1
+"""Of the mean source of a block's bins (128 at most), added to each bin where the model's error is concerned."""
 LEAST_SHARE = 0.01
 """Elements and ions that never carry this share of a channel's line photons get no unknown of their own."""
 _CACHE_SIZE = 8
@@ -109,6 +111,22 @@ def expected_counts(space: ParameterSpace, arrays: ModelArrays, data: Data, z: A
     rate = source_rate(space.layout, arrays.bank, state.plasma, state.ln_line_correction, response)
     source = data.area * state.exposure_scale[:, None, None] * rate
     return source, background_counts(space, arrays, data, state)
+
+
+def erring_counts(arrays: ModelArrays, source: Array, background: Array) -> Array:
+    """What the model's relative error acts on, (E, K, B): all counts of a bin, and a share of the source around it.
+
+    The share stands for lines that the atomic data lack: they fall between those that are known. The background
+    errs like the source, or a fit would call background continuum for the sake of its error.
+
+    Parameters
+    ----------
+    arrays : ModelArrays
+    source, background : (E, K, B) expected counts
+    """
+    inside = arrays.bank.bin_width > 0
+    around = (source * inside).sum(-1, keepdims=True) / inside.sum(-1, keepdims=True)
+    return (source + background + LACKING_SHARE * around) * inside
 
 
 def background_counts(space: ParameterSpace, arrays: ModelArrays, data: Data, state: State) -> Array:

@@ -39,6 +39,7 @@ class Priors:
     metallicity_sd, abundance_sd : dex, around the reference set
     log_column : (low, high) log10 cm-2, uniform; stars alone
     ion_scale, line_scale : (median, sd of ln) of the relative atomic uncertainties per ion and per line
+    model_error : (median, sd of ln) of the relative error of the model in a bin, the same in all exposures
     width_deviation : sd of ln(width) of one channel about the instrument's common factor
     background_sd : sd of ln(background level) of a channel
     background_slope_sd : change of ln(background) over half a channel
@@ -48,7 +49,7 @@ class Priors:
 
     log_temperature: tuple[float, float] = (5.8, 7.4)
     log_density: tuple[float, float] = (8.0, 12.0)
-    dem_width: tuple[float, float] = (0.03, 0.5)
+    dem_width: tuple[float, float] = (0.03, 0.3)
     resolved_log_emission_measure: tuple[float, float] = (27.5, 1.0)
     star_log_emission_measure: tuple[float, float] = (12.5, 1.0)
     metallicity_sd: float = 0.3
@@ -56,7 +57,8 @@ class Priors:
     log_column: tuple[float, float] = (17.5, 20.0)
     ion_scale: tuple[float, float] = (0.10, 0.1)
     line_scale: tuple[float, float] = (0.10, 0.1)
-    width_deviation: float = 0.05
+    model_error: tuple[float, float] = (0.03, 1.0)
+    width_deviation: float = 0.10
     background_sd: float = 1.0
     background_slope_sd: float = 0.3
     exposure_scale: tuple[float, float] = (0.10, 0.5)
@@ -78,6 +80,7 @@ class State(NamedTuple):
     background : (E, C) counts per second and bin at the channel's centre
     background_slope : (C,) d ln(background) from the centre to the end of the channel
     exposure_scale : (E,) relative emission measure of the exposures
+    model_error : relative standard deviation of the source's counts in a bin about the model's
     """
 
     plasma: Plasma
@@ -86,6 +89,7 @@ class State(NamedTuple):
     background: Array
     background_slope: Array
     exposure_scale: Array
+    model_error: Array
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,7 @@ def parameter_space(
         ),
         ("calibration", [f"calibration_{q}" for q in range(instrument.calibration_mode_count)]),
         ("atomic_scale", ["ion_scale", "line_scale"]),
+        ("model_error", ["model_error"]),
         ("ion", [f"ion_{symbol(z).lower()}_{stage}" for z, stage in corrected_ions]),
         ("line", [f"line_{label}" for _, label in corrected_lines]),
     ]
@@ -209,6 +214,12 @@ def parameter_space(
 def uniform(z: Array, bounds: tuple[float, float]) -> Array:
     """Map a standard normal to a uniform quantity."""
     return bounds[0] + (bounds[1] - bounds[0]) * norm.cdf(z)
+
+
+def model_error(space: ParameterSpace, z: Array) -> Array:
+    """Relative error of the model in a bin, scalar: what lines and effects that it lacks do to its counts."""
+    median, sd = space.priors.model_error
+    return jnp.exp(float(np.log(median)) + sd * space.part(z, "model_error")[0].astype(jnp.float32))
 
 
 def physical(space: ParameterSpace, corrections: Array, z: Array) -> State:
@@ -283,4 +294,5 @@ def physical(space: ParameterSpace, corrections: Array, z: Array) -> State:
         background=background,
         background_slope=slope,
         exposure_scale=exposure_scale,
+        model_error=model_error(space, z),
     )

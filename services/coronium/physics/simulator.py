@@ -17,10 +17,11 @@ from coronium.physics.observation_model import (
     ModelArrays,
     ModelCache,
     ObservationModel,
+    erring_counts,
     expected_counts,
     pack,
 )
-from coronium.physics.parameters import LN10, ParameterSpace, Priors, physical
+from coronium.physics.parameters import LN10, ParameterSpace, Priors, model_error, physical
 from coronium.physics.spectrum import Channel, FloatArray, SourceKind, Spectrum, Statistic
 
 STRONGEST_LINES = 10
@@ -204,6 +205,17 @@ class Simulator:
                 high = middle
         return float(np.exp(0.5 * (low + high)))
 
+    def _erred(self, rng: np.random.Generator, z: FloatArray, source: FloatArray, background: FloatArray) -> FloatArray:
+        """Expected counts (E, K, B) with the model's own error, as the likelihood has it: one per bin."""
+        mu = source + background
+        relative = float(model_error(self.model.space, z))
+        error = relative * np.asarray(erring_counts(self.model.arrays, source, background), float)
+        if self.model.statistic is Statistic.POISSON:
+            total = mu.sum(0)
+            shape = (total / np.maximum(error.sum(0), 1e-6 * total + 1e-30)) ** 2
+            return mu * rng.gamma(np.maximum(shape, 1e-3)) / np.maximum(shape, 1e-3)
+        return np.maximum(mu + error * rng.standard_normal(mu.shape[1:]), 0.0)
+
     def _realise(
         self,
         rng: np.random.Generator,
@@ -214,7 +226,7 @@ class Simulator:
         z: FloatArray,
     ) -> tuple[Spectrum, Truth]:
         layout = self.model.layout
-        noise = rng.poisson(np.maximum(source + background, 0.0)).astype(np.float32)
+        noise = rng.poisson(self._erred(rng, z, source, background)).astype(np.float32)
         if self.model.statistic is Statistic.COUNTS_WITH_READ_NOISE:
             noise += rng.normal(size=noise.shape) * np.sqrt(self.data.read_variance)
         region = rng.poisson(background * self.data.background_scale[:, None, None]).astype(np.float32)
