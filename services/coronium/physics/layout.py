@@ -223,7 +223,9 @@ def build_layout(
         line_range.append(np.searchsorted(own_lines.wavelength, (own[0] - far, own[-1] + far)))
     lines = max(1, max(int(stop - start) for start, stop in line_range))
     unlike: dict[bytes, int] = {}
-    series, first_line, lay = [], [], []
+    series: list[int] = []
+    first_line: list[int] = []
+    lay: list[np.ndarray] = []
     for k, (c, (start, stop)) in enumerate(zip(owner, line_range, strict=True)):
         own = edges[c][first[k] : first[k] + bins + 1]
         if own.tobytes() not in unlike:
