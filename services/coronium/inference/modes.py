@@ -12,8 +12,8 @@ from coronium.inference.likelihood import fisher, log_density
 from coronium.inference.linear_algebra import cholesky, inverse_lower, solve_lower, solve_lower_transposed
 from coronium.physics.arrays import Array
 from coronium.physics.observation_model import Data, ModelArrays, expected_counts
-from coronium.physics.parameters import LN10, ParameterSpace
-from coronium.physics.spectrum import SourceKind, Statistic
+from coronium.physics.parameters import LN10, ParameterSpace, amplitude_prior
+from coronium.physics.spectrum import Statistic
 
 NEWTON_STEPS = 20
 LEAST_DECREMENT = 0.02
@@ -77,8 +77,7 @@ def start(space: ParameterSpace, arrays: ModelArrays, data: Data, log_t: Array, 
     weight = data.good * source
     seen = jnp.sum(weight * (data.counts - background)) / jnp.maximum(jnp.sum(weight * source), 1e-30)
     floor = 3.0 / jnp.maximum(jnp.sum(data.good * source), 1e-30)
-    sd = (p.star_log_emission_measure if space.source is SourceKind.STAR else p.resolved_log_emission_measure)[1]
-    amplitude = jnp.log(jnp.maximum(seen, floor)) / LN10 / sd
+    amplitude = jnp.log(jnp.maximum(seen, floor)) / LN10 / amplitude_prior(space)[1]
     return z.at[space.position("log_amplitude")].set(jnp.clip(amplitude, -5.0, 5.0))
 
 

@@ -12,6 +12,7 @@ from coronium.inference.summaries import Summary, summarise
 from coronium.physics.abundances import symbol
 from coronium.physics.line_groups import LineGroups
 from coronium.physics.observation_model import Data, ObservationModel
+from coronium.physics.parameters import amplitude_prior
 from coronium.physics.spectrum import SourceKind, Spectrum, Statistic
 
 PARSEC_CM = 3.0856775814913674e18
@@ -59,7 +60,7 @@ def parameter_summaries(
     if star and spectrum.distance_pc:
         distance = float(np.log10(4.0 * np.pi * (spectrum.distance_pc * PARSEC_CM) ** 2))
         unit = "cm-3"
-    em_sd = (p.star_log_emission_measure if star else p.resolved_log_emission_measure)[1]
+    em_sd = amplitude_prior(space)[1]
     rows: list[tuple[str, str, NDArray, float, tuple[float, float] | None, str | None]] = [
         (
             "log_temperature",

@@ -216,6 +216,12 @@ def uniform(z: Array, bounds: tuple[float, float]) -> Array:
     return bounds[0] + (bounds[1] - bounds[0]) * norm.cdf(z)
 
 
+def amplitude_prior(space: ParameterSpace) -> tuple[float, float]:
+    """Mean and sd of log10(EM A(Fe) / A_reference(Fe)) for this kind of source."""
+    p = space.priors
+    return p.star_log_emission_measure if space.source is SourceKind.STAR else p.resolved_log_emission_measure
+
+
 def model_error(space: ParameterSpace, z: Array) -> Array:
     """Relative error of the model in a bin, scalar: what lines and effects that it lacks do to its counts."""
     median, sd = space.priors.model_error
@@ -236,7 +242,7 @@ def physical(space: ParameterSpace, corrections: Array, z: Array) -> State:
     z = z.astype(jnp.float32)
     log_t = uniform(part(z, "temperature")[0], p.log_temperature)
     log_n = uniform(part(z, "density")[0], p.log_density)
-    mean, sd = p.star_log_emission_measure if space.source is SourceKind.STAR else p.resolved_log_emission_measure
+    mean, sd = amplitude_prior(space)
     ln_amplitude = LN10 * (mean + sd * part(z, "amplitude")[0])
     ln_metals = LN10 * p.metallicity_sd * part(z, "metallicity")[0]
     width = None

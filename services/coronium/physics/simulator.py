@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from coronium.physics.forward import line_photons
@@ -21,8 +22,8 @@ from coronium.physics.observation_model import (
     expected_counts,
     pack,
 )
-from coronium.physics.parameters import LN10, ParameterSpace, Priors, model_error, physical
-from coronium.physics.spectrum import Channel, FloatArray, SourceKind, Spectrum, Statistic
+from coronium.physics.parameters import LN10, ParameterSpace, Priors, amplitude_prior, model_error, physical
+from coronium.physics.spectrum import Channel, FloatArray, Spectrum, Statistic
 
 STRONGEST_LINES = 10
 BATCH = 64
@@ -161,8 +162,10 @@ class Simulator:
                 if signal_to_noise is not None:
                     low, high = np.log(signal_to_noise)
                     wanted = float(np.exp(rng.uniform(low, high)))
-                    scale = self._scale_to(wanted, source[i], background[i], photons[i])
-                    z[i, self.model.space.position("log_amplitude")] += np.log10(scale) / self._amplitude_sd
+                    scale = self.scale_to(wanted, source[i], background[i], photons[i])
+                    z[i, self.model.space.position("log_amplitude")] += (
+                        np.log10(scale) / amplitude_prior(self.model.space)[1]
+                    )
                 yield self._realise(
                     rng,
                     source[i] * scale,
@@ -171,12 +174,6 @@ class Simulator:
                     (float(log_t[i]), float(log_n[i]), float(log_em[i] + np.log10(scale))),
                     z[i],
                 )
-
-    @property
-    def _amplitude_sd(self) -> float:
-        p = self.model.space.priors
-        star = self.model.space.source is SourceKind.STAR
-        return (p.star_log_emission_measure if star else p.resolved_log_emission_measure)[1]
 
     def _group_signal_to_noise(self, source: FloatArray, background: FloatArray, photons: FloatArray) -> FloatArray:
         good = self.data.good > 0
@@ -194,7 +191,8 @@ class Simulator:
         """
         return float(np.sort(self._group_signal_to_noise(source, background, photons))[-STRONGEST_LINES:].mean())
 
-    def _scale_to(self, wanted: float, source: FloatArray, background: FloatArray, photons: FloatArray) -> float:
+    def scale_to(self, wanted: float, source: FloatArray, background: FloatArray, photons: FloatArray) -> float:
+        """Factor of the emission measure that gives a S/N; arguments as for `signal_to_noise`."""
         low, high = -30.0, 30.0
         for _ in range(40):
             middle = 0.5 * (low + high)
@@ -208,7 +206,7 @@ class Simulator:
     def _erred(self, rng: np.random.Generator, z: FloatArray, source: FloatArray, background: FloatArray) -> FloatArray:
         """Expected counts (E, K, B) with the model's own error, as the likelihood has it: one per bin."""
         mu = source + background
-        relative = float(model_error(self.model.space, z))
+        relative = float(model_error(self.model.space, jnp.asarray(z)))
         error = relative * np.asarray(erring_counts(self.model.arrays, source, background), float)
         if self.model.statistic is Statistic.POISSON:
             total = mu.sum(0)
