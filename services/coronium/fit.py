@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from coronium.inference.engine import Engine, SamplerSettings, stack
-from coronium.inference.evidence import RELIABLE_K_HAT, log_evidence
+from coronium.inference.evidence import RELIABLE_K_HAT, log_evidence, refined
 from coronium.inference.likelihood import saturated
 from coronium.inference.modes import Mode
 from coronium.inference.predictive import Band, goodness_of_fit, predictive_bands
@@ -318,6 +318,10 @@ class Fitter:
             )
             z = means[:, :1, None] + np.einsum("bij,bcsj->bcsi", choleskys[:, 0], normal)
             chains = None
+        if chains is not None:
+            for i, j in np.ndindex(engine.batch, means.shape[1]):
+                own_draws = z[i][owner[i] == j % len(chosen[i][0])].reshape(-1, model.space.size)
+                means[i, j], choleskys[i, j] = refined(means[i, j], choleskys[i, j], own_draws)
         weights = engine.evidence(data, means, choleskys, shares, padded_seeds)
         kept = np.stack(
             [weighted_draws(z[i], owner[i], chosen[i][1], int(padded_seeds[i])) for i in range(engine.batch)]
