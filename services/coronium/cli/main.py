@@ -12,6 +12,7 @@ from coronium.cli import (
     config,
     database,
     demo,
+    evaluate,
     fit,
     get,
     instruments,
@@ -52,6 +53,7 @@ app.command(rich_help_panel=RUN)(lag.lag)
 
 app.command(rich_help_panel=SCIENCE)(simulate.simulate)
 app.command(rich_help_panel=SCIENCE)(train.train)
+app.add_typer(evaluate.app, name="evaluate", rich_help_panel=SCIENCE)
 app.add_typer(atomic.app, name="atomic", rich_help_panel=SCIENCE)
 app.add_typer(instruments.app, name="instruments", rich_help_panel=SCIENCE)
 

@@ -1,0 +1,112 @@
+"""`coronium evaluate`: the tables and pictures that say how far Coronium can be believed."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coronium.cli.options import Seed
+
+app = typer.Typer(no_args_is_help=True, help="Tables and pictures that say how far the answers can be believed.")
+
+
+class PlasmaModel(StrEnum):
+    """Temperature structure."""
+
+    ISOTHERMAL = "isothermal"
+    GAUSSIAN_DEM = "gaussian-dem"
+
+
+class Box(StrEnum):
+    """Where temperature and density are drawn from, and the prior of the fit."""
+
+    DEFAULT = "default"
+    MISSION = "mission"
+
+
+@app.command()
+def coverage(
+    output: Annotated[
+        Path, typer.Option(metavar="FILE.jsonl", help="One line a spectrum; a run goes on where it ends.")
+    ],
+    instrument: Annotated[str, typer.Option(help="`coronium instruments list` names them.")] = "hinode-eis",
+    n: Annotated[int, typer.Option("--n", min=1, help="Number of simulated spectra.")] = 500,
+    plasma: Annotated[PlasmaModel, typer.Option(help="Temperature structure.")] = PlasmaModel.ISOTHERMAL,
+    box: Annotated[Box, typer.Option(help="mission: T 1-10 MK, n 1e9-1e11.")] = Box.DEFAULT,
+    minutes: Annotated[float, typer.Option(min=0, help="Stop after this time; 0: run to the end.")] = 0,
+    devices: Annotated[int, typer.Option(min=0, help="CPU devices that share a batch; 0: one per core.")] = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Spectra fitted at once.")] = 16,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps compiled programs between runs.")] = None,
+    seed: Seed = 1,
+) -> None:
+    """Fit simulated spectra drawn from the fit's own prior and note whether the intervals hold the truth."""
+    use_cores(devices, cache)
+    from rich.progress import Progress
+
+    from coronium.cli.output import messages
+    from coronium.evaluation.coverage import run
+    from coronium.fit import Plasma
+
+    with Progress(console=messages(), transient=True) as bar:
+        task = bar.add_task(f"fitting {instrument}", total=n)
+        rows = run(
+            output,
+            instrument,
+            n,
+            Plasma(plasma.value),
+            box.value,
+            seed,
+            minutes or float("inf"),
+            batch,
+            lambda done: bar.update(task, completed=done),
+        )
+    print(f"{output}: {len(rows)} of {n} spectra")
+
+
+@app.command()
+def report(
+    files: Annotated[list[Path], typer.Argument(help="Files written by `coronium evaluate coverage`.")],
+    output: Annotated[Path, typer.Option(metavar="FILE.md", help="Where the tables go.")] = Path("docs/coverage.md"),
+    picture: Annotated[Path, typer.Option(metavar="FILE.png", help="Where the rank histograms go.")] = Path(
+        "docs/pictures/coverage.png"
+    ),
+) -> None:
+    """Write the coverage table and its picture."""
+    from coronium.evaluation.coverage import read_rows
+    from coronium.evaluation.coverage_report import document, rank_histograms
+
+    for file in files:
+        if not file.exists():
+            raise typer.BadParameter(f"{file} does not exist", param_hint="FILES")
+    rows = [row for file in files for row in read_rows(file)]
+    rank_histograms(rows, picture)
+    output.write_text(document(rows, picture, output))
+    print(f"{output}: {len(rows)} spectra; {picture}")
+
+
+@app.command()
+def knowability(
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the two pictures go.")] = Path("docs/pictures"),
+) -> None:
+    """Draw what each preset can know of density and temperature, over (T, n, S/N)."""
+    use_cores(1, None)
+    from coronium.evaluation.knowability import write_pictures
+
+    for file in write_pictures(output):
+        print(file)
+
+
+def use_cores(devices: int, cache: Path | None) -> None:
+    """Set JAX up before its first import: one CPU device per core, compiled programs kept."""
+    count = devices or os.cpu_count() or 1
+    flags = f"--xla_force_host_platform_device_count={count} --xla_cpu_multi_thread_eigen=false"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
+    if cache is not None:
+        import jax
+
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
