@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
-from coronium.inference.engine import Engine, SamplerSettings, stack
-from coronium.inference.evidence import RELIABLE_K_HAT, log_evidence, refined
+from coronium.inference.answer import Diagnostics, FitResult, Flag, Plasma, Rung, find_flags
+from coronium.inference.engine import MOST_MODES, TRIAGE, WHOLE, Engine, stack
+from coronium.inference.evidence import log_evidence
 from coronium.inference.likelihood import saturated
-from coronium.inference.modes import Mode
-from coronium.inference.predictive import Band, goodness_of_fit, predictive_bands
-from coronium.inference.results import Line, identified_lines, parameter_summaries
-from coronium.inference.starts import scan_grid, separated_peaks
-from coronium.inference.summaries import Summary, chain_diagnostics
+from coronium.inference.mode_choice import choose_modes, weighted_draws
+from coronium.inference.nuts import Chain
+from coronium.inference.predictive import goodness_of_fit, predictive_bands
+from coronium.inference.programs import SamplerSettings
+from coronium.inference.results import identified_lines, parameter_summaries
+from coronium.inference.starts import StartMap, scan_grid, separated_peaks
+from coronium.inference.summaries import chain_diagnostics
+from coronium.inference.versions import instrument_version, priors_version, table_version
 from coronium.physics.atomic.table import EmissivityTable, load_table
 from coronium.physics.instruments.instrument import Instrument
 from coronium.physics.instruments.registry import get_instrument
@@ -29,136 +29,10 @@ from coronium.physics.observation_model import Data, ModelCache, ObservationMode
 from coronium.physics.parameters import Priors
 from coronium.physics.spectrum import Spectrum
 
-MOST_MODES = 2
-MODE_DEPTH = 3.0
-"""A second mode is followed when its ln evidence is within this of the best one's."""
-MULTIMODAL_SHARE = 0.05
-WORST_R_HAT = 1.1
-LEAST_EFFECTIVE = 50.0
-POOR_FIT = 3.0
-"""Standard deviations between the statistic and its posterior-predictive expectation."""
+__all__ = ["Diagnostics", "FitResult", "Fitter", "Flag", "Plasma", "Rung", "SamplerSettings", "StartMap", "fit_spectra"]
+
 MOST_DRAWS = 256
-
-
-class Plasma(StrEnum):
-    """Temperature structure."""
-
-    ISOTHERMAL = "isothermal"
-    GAUSSIAN_DEM = "gaussian-dem"
-
-
-class Rung(StrEnum):
-    """How far up the ladder of inference to go."""
-
-    MODE = "mode"
-    NUTS = "nuts"
-
-
-class Flag(StrEnum):
-    """What a reader must know before using a result."""
-
-    OUT_OF_RANGE = "out_of_range"
-    POORLY_FITTED = "poorly_fitted"
-    DENSITY_UNCONSTRAINED = "density_unconstrained"
-    TEMPERATURE_UNCONSTRAINED = "temperature_unconstrained"
-    NOT_CONVERGED = "not_converged"
-    EVIDENCE_UNRELIABLE = "evidence_unreliable"
-    MULTIMODAL = "multimodal"
-    TRIAGE = "triage"
-    NO_NETWORK = "no_network"
-    NO_SIGNAL = "no_signal"
-
-
-@dataclass(frozen=True)
-class StartMap:
-    """A network's belief over temperature and density: where to start.
-
-    Attributes
-    ----------
-    log_temperature, log_density : (nT,), (nN,)
-    probability : (nT, nN)
-    """
-
-    log_temperature: NDArray[np.floating]
-    log_density: NDArray[np.floating]
-    probability: NDArray[np.floating]
-
-
-@dataclass(frozen=True)
-class Diagnostics:
-    """How well the sampler and the model did; see the protobuf message of the same name."""
-
-    max_r_hat: float
-    min_effective_sample_size: float
-    divergences: int
-    pareto_k_hat: float
-    log_evidence: float
-    log_evidence_error: float
-    statistic: float
-    expected_statistic: float
-    statistic_deviation: float
-    goodness_of_fit: float
-    fit_seconds: float
-    modes: int
-    mean_leapfrog_steps: float
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """The posterior of one spectrum.
-
-    Attributes
-    ----------
-    parameters : tuple of Summary
-    draws : (S, P) with `draw_names`
-        Thinned.
-    unknowns : (S, D)
-        All kept draws of the whole vector, in the order of the model's names.
-    """
-
-    spectrum: Spectrum
-    plasma: Plasma
-    rung: Rung
-    parameters: tuple[Summary, ...]
-    lines: tuple[Line, ...]
-    draw_names: tuple[str, ...]
-    draws: NDArray[np.float32]
-    predictive: tuple[Band, ...]
-    diagnostics: Diagnostics
-    flags: tuple[Flag, ...]
-    versions: dict[str, str]
-    unknowns: NDArray[np.float64] = field(repr=False)
-
-    def __getitem__(self, name: str) -> Summary:
-        """Summary of one parameter by name."""
-        for summary in self.parameters:
-            if summary.name == name:
-                return summary
-        raise KeyError(name)
-
-
-def priors_version(priors: Priors) -> str:
-    """Short hash of a prior: part of a result's id."""
-    return hashlib.sha256(repr(sorted(asdict(priors).items())).encode()).hexdigest()[:12]
-
-
-def table_version(table: EmissivityTable) -> str:
-    """CHIANTI's version and a short hash of the lines: part of a result's id."""
-    content = hashlib.sha256(np.ascontiguousarray(table.line_wavelength).tobytes())
-    content.update(np.ascontiguousarray(table.line_log_emissivity).tobytes())
-    return f"chianti-{table.provenance.get('chianti_version', 'unknown')}-{content.hexdigest()[:12]}"
-
-
-def instrument_version(instrument: Instrument) -> str:
-    """Short hash of an instrument's response: part of a result's id."""
-    digest = hashlib.sha256(instrument.name.encode())
-    for channel in instrument.channels:
-        for values in (channel.wavelength_edges, channel.effective_area, channel.calibration_modes):
-            digest.update(np.ascontiguousarray(values, float).tobytes())
-        digest.update(
-            repr((channel.name, channel.fwhm, channel.fwhm_log_sd, channel.shift_sd, channel.profile)).encode()
-        )
-    return digest.hexdigest()[:12]
+"""Thinned draws of a result."""
 
 
 class Fitter:
@@ -295,143 +169,76 @@ class Fitter:
         seeds: NDArray[np.int64],
     ) -> list[FitResult]:
         began = time.perf_counter()
+        engine.prepare(WHOLE if rung is Rung.NUTS else TRIAGE)
         model, settings = engine.model, self.settings
         packed = [pack(model, s) for s in spectra]
         data = stack(packed, engine.batch)
-        padded_seeds = np.concatenate([seeds, np.repeat(seeds[-1:], engine.batch - len(seeds))])
-        log_t, log_n = self._starting_points(engine, data, starts)
-        modes = engine.modes(data, log_t, log_n)
+        seeds = np.concatenate([seeds, np.repeat(seeds[-1:], engine.batch - len(seeds))])
+        modes = engine.modes(data, *self._starting_points(engine, data, starts))
         chosen = [choose_modes(modes, i) for i in range(engine.batch)]
-        index = np.array([[c[0][0], c[0][-1]] for c in chosen])
-        shares = np.array([[c[1][0], c[1][1] if len(c[1]) > 1 else 0.0] for c in chosen])
         rows = np.arange(engine.batch)[:, None]
+        index = np.array([[c.index[0], c.index[-1]] for c in chosen])
         means, choleskys = modes.z[rows, index].astype(np.float64), modes.cholesky[rows, index]
+        shares = np.array([[*c.share, 0.0][:MOST_MODES] for c in chosen])
+        chain: Chain | None = None
+        # Chains are dealt to the modes in turn; their draws are weighted by the modes' evidence below.
+        owner = np.arange(settings.chains) % np.array([len(c.index) for c in chosen])[:, None]
         if rung is Rung.NUTS:
-            # Chains are dealt to the modes in turn; their draws are weighted by the modes' evidence below.
-            owner = np.arange(settings.chains) % np.array([len(c[0]) for c in chosen])[:, None]
-            chains = engine.sample(data, means[rows, owner], choleskys[rows, owner], padded_seeds)
-            z = chains.z
+            chain = engine.sample(data, means[rows, owner], choleskys[rows, owner], seeds)
+            z = chain.z
+            # Each mode's proposal is what its first chain has learnt.
+            last = np.array([len(c.index) - 1 for c in chosen])
+            first_chains = np.stack([np.zeros_like(last), last], axis=1)
+            means, choleskys = chain.mean[rows, first_chains], chain.cholesky[rows, first_chains]
         else:
-            owner = np.zeros((engine.batch, settings.chains), int)
-            normal = np.random.default_rng(int(seeds[0]) % 2**63).standard_normal(
-                (engine.batch, settings.chains, settings.draws, model.space.size)
-            )
-            z = means[:, :1, None] + np.einsum("bij,bcsj->bcsi", choleskys[:, 0], normal)
-            chains = None
-        if chains is not None:
-            for i, j in np.ndindex(engine.batch, means.shape[1]):
-                own_draws = z[i][owner[i] == j % len(chosen[i][0])].reshape(-1, model.space.size)
-                means[i, j], choleskys[i, j] = refined(means[i, j], choleskys[i, j], own_draws)
-        weights = engine.evidence(data, means, choleskys, shares, padded_seeds)
-        kept = np.stack(
-            [weighted_draws(z[i], owner[i], chosen[i][1], int(padded_seeds[i])) for i in range(engine.batch)]
-        )
+            shape = (engine.batch, settings.chains, settings.kept // settings.chains, model.space.size)
+            normal = np.random.default_rng([int(s) % 2**63 for s in seeds]).standard_normal(shape)
+            z = means[rows, owner][:, :, None] + np.einsum("bcij,bcsj->bcsi", choleskys[rows, owner], normal)
+        weights = engine.evidence(data, means, choleskys, shares, seeds)
+        kept = np.stack([weighted_draws(z[i], owner[i], chosen[i].share, int(s)) for i, s in enumerate(seeds)])
         physical = engine.physical(kept)
         some = kept[:, :: max(1, kept.shape[1] // settings.predictive_draws)][:, : settings.predictive_draws]
-        predictions = engine.predict(data, some, padded_seeds)
+        predicted = engine.predict(data, some, seeds)
         seconds = (time.perf_counter() - began) / len(spectra)
 
         results = []
         for i, spectrum in enumerate(spectra):
-            with np.errstate(all="ignore"):
-                r_hat, ess = chain_diagnostics(z[i])
+            r_hat, effective = chain_diagnostics(z[i])
             evidence, error, k_hat = log_evidence(weights[i])
-            summaries, names, columns = parameter_summaries(model, physical, i, r_hat, ess, spectrum)
-            own = type(predictions)(*(a[i] for a in predictions))
-            fit_check = goodness_of_fit(own)
+            summaries, names, columns = parameter_summaries(model, physical, i, r_hat, effective, spectrum)
+            check = goodness_of_fit(predicted[i])
             diagnostics = Diagnostics(
                 max_r_hat=float(np.nanmax(r_hat)),
-                min_effective_sample_size=float(np.nanmin(ess)),
-                divergences=0 if chains is None else int(chains.diverging[i].sum()),
+                min_effective_sample_size=float(np.nanmin(effective)),
+                divergences=0 if chain is None else int(chain.diverging[i].sum()),
                 pareto_k_hat=float(k_hat),
                 log_evidence=evidence + saturated(model.statistic, packed[i]),
                 log_evidence_error=error,
-                statistic=fit_check.statistic,
-                expected_statistic=fit_check.expected,
-                statistic_deviation=fit_check.deviation,
-                goodness_of_fit=fit_check.probability,
+                statistic=check.statistic,
+                expected_statistic=check.expected,
+                statistic_deviation=check.deviation,
+                goodness_of_fit=check.probability,
                 fit_seconds=seconds,
-                modes=len(chosen[i][0]),
-                mean_leapfrog_steps=0.0 if chains is None else float(chains.steps[i].mean()),
+                modes=len(chosen[i].index),
+                mean_leapfrog_steps=0.0 if chain is None else float(chain.steps[i].mean()),
             )
-            thin = max(1, -(-len(columns) // MOST_DRAWS))
             results.append(
                 FitResult(
                     spectrum=spectrum,
                     plasma=plasma,
                     rung=rung,
                     parameters=tuple(summaries),
-                    lines=tuple(identified_lines(model, lines, packed[i], own)),
+                    lines=tuple(identified_lines(model, lines, packed[i], predicted[i])),
                     draw_names=tuple(names),
-                    draws=columns[::thin].astype(np.float32),
-                    predictive=tuple(predictive_bands(model, packed[i], own, spectrum)),
+                    draws=columns[:: max(1, -(-len(columns) // MOST_DRAWS))].astype(np.float32),
+                    predictive=tuple(predictive_bands(model, packed[i], predicted[i], spectrum)),
                     diagnostics=diagnostics,
-                    flags=flags(summaries, diagnostics, chosen[i][1], starts[i] is None, rung),
+                    flags=find_flags(summaries, diagnostics, chosen[i].share, starts[i] is None, rung),
                     versions=self.versions(model.instrument),
                     unknowns=kept[i],
                 )
             )
         return results
-
-
-def choose_modes(modes: Mode, i: int) -> tuple[list[int], list[float]]:
-    """Distinct modes of spectrum i worth following: their indices and evidence shares, best first."""
-    evidence = np.nan_to_num(modes.log_evidence[i], nan=-np.inf)
-    order = np.argsort(-evidence)
-    kept = [int(order[0])]
-    for j in order[1:]:
-        if evidence[j] < evidence[kept[0]] - MODE_DEPTH or len(kept) == MOST_MODES:
-            break
-        factor = modes.cholesky[i, kept[0]]
-        apart = np.linalg.solve(factor, modes.z[i, j] - modes.z[i, kept[0]])
-        # Within the best mode's own ellipsoid it is the same mode, found again less exactly.
-        if np.sqrt((apart**2).sum()) > 3.0 + np.sqrt(2.0 * len(apart)):
-            kept.append(int(j))
-    share = np.exp(evidence[kept] - logsumexp(evidence[kept]))
-    return kept, [float(s) for s in share]
-
-
-def weighted_draws(z: NDArray, owner: NDArray, shares: list[float], seed: int) -> NDArray:
-    """Merge chains (C, S, D) to (C S, D) draws, chains of a mode weighted by its share."""
-    flat = z.reshape(-1, z.shape[-1])
-    if len(shares) == 1:
-        # Interleaved, so that thinning takes from all chains.
-        return z.transpose(1, 0, 2).reshape(-1, z.shape[-1])
-    per_chain = np.array([shares[o] / (owner == o).sum() for o in owner])
-    weight = np.repeat(per_chain, z.shape[1])
-    rng = np.random.default_rng(seed % 2**63)
-    return flat[rng.choice(len(flat), size=len(flat), p=weight / weight.sum())]
-
-
-def flags(
-    summaries: list[Summary], diagnostics: Diagnostics, shares: list[float], no_network: bool, rung: Rung
-) -> tuple[Flag, ...]:
-    """What a reader must know."""
-    by_name = {s.name: s for s in summaries}
-    found = []
-    if any(by_name[n].constraint.endswith("limit") for n in ("log_temperature",)):
-        found.append(Flag.OUT_OF_RANGE)
-    if abs(diagnostics.statistic - diagnostics.expected_statistic) > POOR_FIT * diagnostics.statistic_deviation:
-        found.append(Flag.POORLY_FITTED)
-    if by_name["log_density"].constraint == "unconstrained":
-        found.append(Flag.DENSITY_UNCONSTRAINED)
-    if by_name["log_temperature"].constraint == "unconstrained":
-        found.append(Flag.TEMPERATURE_UNCONSTRAINED)
-    if rung is Rung.NUTS and (
-        not diagnostics.max_r_hat < WORST_R_HAT or not diagnostics.min_effective_sample_size > LEAST_EFFECTIVE
-    ):
-        found.append(Flag.NOT_CONVERGED)
-    if not diagnostics.pareto_k_hat < RELIABLE_K_HAT:
-        found.append(Flag.EVIDENCE_UNRELIABLE)
-    if len(shares) > 1 and shares[1] > MULTIMODAL_SHARE:
-        found.append(Flag.MULTIMODAL)
-    if rung is Rung.MODE:
-        found.append(Flag.TRIAGE)
-    if no_network:
-        found.append(Flag.NO_NETWORK)
-    if by_name["log_emission_measure_iron"].prior_dominated:
-        found.append(Flag.NO_SIGNAL)
-    return tuple(found)
 
 
 def fit_spectra(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -44,7 +43,9 @@ def coverage(
     seed: Seed = 1,
 ) -> None:
     """Fit simulated spectra drawn from the fit's own prior and note whether the intervals hold the truth."""
-    use_cores(devices, cache)
+    from coronium.compute import use
+
+    use(devices, cache)
     from rich.progress import Progress
 
     from coronium.cli.output import messages
@@ -93,20 +94,10 @@ def knowability(
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the two pictures go.")] = Path("docs/pictures"),
 ) -> None:
     """Draw what each preset can know of density and temperature, over (T, n, S/N)."""
-    use_cores(1, None)
+    from coronium.compute import use
+
+    use(1)
     from coronium.evaluation.knowability import write_pictures
 
     for file in write_pictures(output):
         print(file)
-
-
-def use_cores(devices: int, cache: Path | None) -> None:
-    """Set JAX up before its first import: one CPU device per core, compiled programs kept."""
-    count = devices or os.cpu_count() or 1
-    flags = f"--xla_force_host_platform_device_count={count} --xla_cpu_multi_thread_eigen=false"
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
-    if cache is not None:
-        import jax
-
-        jax.config.update("jax_compilation_cache_dir", str(cache))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)

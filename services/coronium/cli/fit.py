@@ -45,6 +45,9 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Fit spectra on this machine: the same physics and sampler as the stream."""
+    from coronium.compute import cache_folder, use
+
+    use(cache=cache_folder())
     from rich.progress import Progress
 
     from coronium.cli import output

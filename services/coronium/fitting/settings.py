@@ -18,8 +18,9 @@ class FittingSettings(ServiceSettings):
         "nuts", description="How far up the ladder to go; 'mode' marks every result as triage."
     )
     chains: int = Field(4, ge=2, le=16, description="NUTS chains per spectrum.")
-    warmup: int = Field(100, ge=20, description="Steps of each chain that adapt the step size.")
-    draws: int = Field(150, ge=50, description="Kept draws of each chain.")
+    rounds: int = Field(3, ge=2, le=10, description="Rounds of a chain; each improves the metric of the next.")
+    warmup: int = Field(18, ge=5, le=19, description="Steps of each round that adapt the step size.")
+    draws: int = Field(100, ge=25, description="Kept draws of each chain.")
     batch_size: int = Field(8, ge=1, le=64, description="Spectra fitted at once.")
     batch_seconds: float = Field(0.5, gt=0, description="Longest wait for a batch to fill.")
     devices: int = Field(

@@ -40,6 +40,7 @@ class FittingStage(Stage[FitJob, Fitted]):
             "emissivity_table": s.emissivity_table,
             "max_rung": s.max_rung,
             "chains": s.chains,
+            "rounds": s.rounds,
             "warmup": s.warmup,
             "draws": s.draws,
             "batch_size": s.batch_size,

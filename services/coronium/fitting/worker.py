@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,12 @@ def create(settings: dict[str, Any]) -> FittingWorker:
     Parameters
     ----------
     settings : dict
-        `emissivity_table`, `max_rung`, `chains`, `warmup`, `draws`, `batch_size`, `devices`,
+        `emissivity_table`, `max_rung`, `chains`, `rounds`, `warmup`, `draws`, `batch_size`, `devices`,
         `compilation_cache`, `warm_instruments`.
     """
-    devices = settings["devices"] or os.cpu_count() or 1
-    flag = f"--xla_force_host_platform_device_count={devices}"
-    # Read when JAX starts, so before its first import in this process. One thread per device: the batch is
-    # what runs in parallel.
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag} --xla_cpu_multi_thread_eigen=false".strip()
+    from coronium.compute import use
+
+    use(settings["devices"], Path(settings["compilation_cache"]) if settings["compilation_cache"] else None)
     return FittingWorker(settings)
 
 
@@ -44,19 +41,14 @@ class FittingWorker:
 
     def warm(self) -> str:
         """Load the emissivity table and compile for the instruments named; the table's version."""
-        import jax
-
         from coronium.fit import Fitter
-        from coronium.inference.engine import SamplerSettings
+        from coronium.inference.programs import SamplerSettings
         from coronium.physics.atomic.table import load_table
 
         s = self._settings
-        if s["compilation_cache"]:
-            jax.config.update("jax_compilation_cache_dir", str(s["compilation_cache"]))
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
         self._fitter = Fitter(
             table=load_table(Path(s["emissivity_table"]) if s["emissivity_table"] else None),
-            settings=SamplerSettings(chains=s["chains"], warmup=s["warmup"], draws=s["draws"]),
+            settings=SamplerSettings(**{name: s[name] for name in ("chains", "rounds", "warmup", "draws")}),
             batch=s["batch_size"],
         )
         for name in filter(None, (n.strip() for n in s["warm_instruments"].split(","))):

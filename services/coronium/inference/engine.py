@@ -1,250 +1,34 @@
 """Batched inference over spectra of one model: modes, NUTS, evidence, predictions.
 
-Batches are padded to one size, so that one program per model is compiled and kept, and are spread over all
-devices of the process (CPU devices or GPUs); each device runs its own loops, without waiting for the others.
+Batches are padded to one size, so that one set of programs per model is compiled and kept. They are compiled side by
+side in the background, in the order of their use: the first batch starts while the later ones are still in the making.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
-from coronium.inference.evidence import importance_weights
-from coronium.inference.likelihood import log_density, pointwise
-from coronium.inference.modes import Mode, climb, start
-from coronium.inference.nuts import Chain, sample
-from coronium.physics.arrays import Array
-from coronium.physics.forward import line_photons, temperature_nodes
-from coronium.physics.observation_model import Data, ModelArrays, ObservationModel, erring_counts, expected_counts
-from coronium.physics.parameters import LN10, ParameterSpace, physical
-from coronium.physics.spectrum import Statistic
+from coronium.inference import programs
+from coronium.inference.modes import Mode
+from coronium.inference.nuts import Chain
+from coronium.inference.predictive import Predictions, predictions
+from coronium.inference.programs import Expected, Physical, SamplerSettings, Static
+from coronium.inference.starts import SCAN_POINTS
+from coronium.physics.observation_model import Data, ObservationModel
 
+MOST_MODES = 2
+"""Followed at once."""
+TRIAGE = ("scan", "modes", "quantities", "evidence", "expectations")
+WHOLE = ("scan", "modes", "chains", "quantities", "evidence", "expectations")
 
-@dataclass(frozen=True)
-class SamplerSettings:
-    """How long to sample; hashable.
-
-    Attributes
-    ----------
-    chains, warmup, draws : int
-        Draws are kept per chain.
-    evidence_draws : int
-    predictive_draws : int
-        Posterior draws that predictions are made for.
-    starts : int
-        Starting points per spectrum.
-    """
-
-    chains: int = 4
-    warmup: int = 50
-    draws: int = 100
-    evidence_draws: int = 512
-    predictive_draws: int = 48
-    starts: int = 4
-
-
-class Physical(NamedTuple):
-    """Physical quantities of draws, (...,) each but the abundances.
-
-    Attributes
-    ----------
-    log_temperature, log_density, dem_width, log_emission_measure, log_column, metallicity
-    log_abundance : (..., P) dex relative to reference, absolute
-    emission_weighted_log_temperature : of all line photons of the layout
-    model_error : relative, per bin
-    ln_iron_emission_measure : log10 of EM x A(Fe) / A_reference(Fe)
-    """
-
-    log_temperature: Array
-    log_density: Array
-    dem_width: Array
-    log_emission_measure: Array
-    log_column: Array
-    metallicity: Array
-    log_abundance: Array
-    emission_weighted_log_temperature: Array
-    model_error: Array
-    log_amplitude: Array
-
-
-class Predictions(NamedTuple):
-    """For R draws of each spectrum.
-
-    Attributes
-    ----------
-    mean : (R, K, B) expected counts, exposures summed
-    replicate : (R, K, B) counts drawn from them
-    photons : (R, L)
-    model_variance : (R, K, B) variance of the summed counts that the model's own error adds
-    statistic, replicate_statistic : (R,) -2 ln likelihood of the data and of the replicates, saturated subtracted, for
-        the noise alone: the model's error is inferred from the data and would excuse any misfit
-    """
-
-    mean: Array
-    replicate: Array
-    photons: Array
-    model_variance: Array
-    statistic: Array
-    replicate_statistic: Array
-
-
-def _mesh() -> Mesh:
-    return Mesh(np.array(jax.devices()), ("spectra",))
-
-
-def _spread(function, arrays_first: int):
-    """Run a batched function on every device's share of the batch; the first arguments are the same for all."""
-    mesh = _mesh()
-    each, same = PartitionSpec("spectra"), PartitionSpec()
-
-    def run(*arguments):
-        specs = tuple(same if i < arrays_first else each for i in range(len(arguments)))
-        return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False)(*arguments)
-
-    return run
-
-
-@partial(jax.jit, static_argnames=("space", "statistic"))
-def _modes(
-    space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data: Data, log_t: Array, log_n: Array
-) -> Mode:
-    def one(arrays: ModelArrays, data: Data, t: Array, n: Array) -> Mode:
-        z = start(space, arrays, data, t, n)
-        return climb(space, statistic, arrays, data, z)
-
-    over_starts = jax.vmap(one, (None, None, 0, 0))
-    return _spread(jax.vmap(over_starts, (None, 0, 0, 0)), 1)(arrays, data, log_t, log_n)
-
-
-@partial(jax.jit, static_argnames=("space", "statistic"))
-def _scan(
-    space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data: Data, log_t: Array, log_n: Array
-) -> Array:
-    """Log density on a list of (log T, log n), amplitude matched: (batch, points)."""
-
-    def one(arrays: ModelArrays, data: Data, t: Array, n: Array) -> Array:
-        return log_density(space, statistic, arrays, data, start(space, arrays, data, t, n))
-
-    def all_points(arrays: ModelArrays, data: Data) -> Array:
-        return jax.lax.map(lambda p: one(arrays, data, p[0], p[1]), (log_t, log_n), batch_size=8)
-
-    return _spread(jax.vmap(all_points, (None, 0)), 1)(arrays, data)
-
-
-@partial(jax.jit, static_argnames=("space", "statistic", "settings"))
-def _sample(
-    space: ParameterSpace,
-    statistic: Statistic,
-    settings: SamplerSettings,
-    arrays: ModelArrays,
-    data: Data,
-    means: Array,
-    choleskys: Array,
-    keys: Array,
-) -> Chain:
-    """Chains (batch, chains, ...): means (batch, chains, D), one mode per chain."""
-
-    def one(arrays: ModelArrays, data: Data, mean: Array, cholesky: Array, key: Array) -> Chain:
-        return sample(space, statistic, arrays, data, mean, cholesky, key, settings.warmup, settings.draws)
-
-    over_chains = jax.vmap(one, (None, None, 0, 0, 0))
-    return _spread(jax.vmap(over_chains, (None, 0, 0, 0, 0)), 1)(arrays, data, means, choleskys, keys)
-
-
-@partial(jax.jit, static_argnames=("space", "statistic", "settings"))
-def _evidence(
-    space: ParameterSpace,
-    statistic: Statistic,
-    settings: SamplerSettings,
-    arrays: ModelArrays,
-    data: Data,
-    means: Array,
-    choleskys: Array,
-    shares: Array,
-    keys: Array,
-) -> Array:
-    def one(arrays: ModelArrays, data: Data, mean: Array, cholesky: Array, share: Array, key: Array) -> Array:
-        return importance_weights(space, statistic, arrays, data, mean, cholesky, share, key, settings.evidence_draws)[
-            1
-        ]
-
-    batched = jax.vmap(one, (None, 0, 0, 0, 0, 0))
-    return _spread(batched, 1)(arrays, data, means, choleskys, shares, keys)
-
-
-@partial(jax.jit, static_argnames=("space",))
-def _physical(space: ParameterSpace, arrays: ModelArrays, z: Array) -> Physical:
-    """Physical quantities of (batch, draws, D)."""
-
-    def one(arrays: ModelArrays, point: Array) -> Physical:
-        state = physical(space, arrays.corrections, point)
-        plasma = state.plasma
-        nodes, _ = temperature_nodes(plasma)
-        if plasma.dem_width is None:
-            weighted = plasma.log_temperature
-        else:
-            parts = jax.vmap(
-                lambda t: line_photons(
-                    arrays.bank, plasma._replace(log_temperature=t, dem_width=None), state.ln_line_correction
-                ).sum()
-            )(nodes)
-            weights = temperature_nodes(plasma)[1] * parts
-            weighted = jnp.sum(weights * nodes) / jnp.sum(weights)
-        return Physical(
-            log_temperature=plasma.log_temperature,
-            log_density=plasma.log_density,
-            dem_width=jnp.zeros(()) if plasma.dem_width is None else plasma.dem_width,
-            log_emission_measure=plasma.ln_emission_measure / LN10,
-            log_column=jnp.log10(jnp.maximum(plasma.column, 1e-30)) + 18.0,
-            metallicity=plasma.ln_metals / LN10,
-            log_abundance=plasma.ln_abundance / LN10,
-            emission_weighted_log_temperature=weighted,
-            model_error=state.model_error,
-            log_amplitude=(plasma.ln_emission_measure + plasma.ln_metals) / LN10,
-        )
-
-    return _spread(jax.vmap(jax.vmap(one, (None, 0)), (None, 0)), 1)(arrays, z)
-
-
-@partial(jax.jit, static_argnames=("space", "statistic"))
-def _predict(
-    space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data: Data, z: Array, keys: Array
-) -> Predictions:
-    def one(arrays: ModelArrays, data: Data, point: Array, key: Array) -> Predictions:
-        source, background = expected_counts(space, arrays, data, point)
-        mu = (source + background) * data.good
-        first, second, third = jax.random.split(key, 3)
-        if statistic is Statistic.FLUX:
-            counts = mu + jax.random.normal(first, mu.shape) * jnp.sqrt(data.read_variance)
-        else:
-            counts = jax.random.poisson(first, jnp.maximum(mu, 1e-8)).astype(jnp.float32)
-            counts = counts + jax.random.normal(second, mu.shape) * jnp.sqrt(data.read_variance)
-        scale = data.background_scale[:, None, None]
-        region = jax.random.poisson(third, jnp.maximum(background * scale, 1e-8)).astype(jnp.float32)
-        copy = data._replace(counts=counts.astype(jnp.float32), background=region)
-        state = physical(space, arrays.corrections, point)
-
-        def deviance(observed: Data) -> Array:
-            on, off = pointwise(statistic, observed, source, background)
-            return -2.0 * (jnp.sum(on, dtype=jnp.float64) + jnp.sum(off, dtype=jnp.float64))
-
-        return Predictions(
-            mean=mu.sum(0),
-            replicate=(copy.counts * data.good).sum(0),
-            photons=line_photons(arrays.bank, state.plasma, state.ln_line_correction),
-            model_variance=(state.model_error * (erring_counts(arrays, source, background) * data.good).sum(0)) ** 2,
-            statistic=deviance(data),
-            replicate_statistic=deviance(copy),
-        )
-
-    over_draws = jax.vmap(one, (None, None, 0, 0))
-    return _spread(jax.vmap(over_draws, (None, 0, 0, 0)), 1)(arrays, data, z, keys)
+_COMPILERS = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="compile")
 
 
 def stack(items: list[Data], size: int) -> Data:
@@ -269,37 +53,101 @@ class Engine:
         self.model = model
         self.settings = settings or SamplerSettings()
         self.batch = -(-batch // devices) * devices
-        self._static = (model.space, model.statistic)
+        self._static = Static(model.space, model.statistic, self.settings)
+        self._arrays = jax.device_put(model.arrays, NamedSharding(programs.mesh(), PartitionSpec()))
+        self._compiled: dict[str, Future] = {}
+
+    def prepare(self, names: Sequence[str] = WHOLE) -> None:
+        """Start to compile programs that are not yet compiled, in this order."""
+        for name in names:
+            if name not in self._compiled:
+                self._compiled[name] = _COMPILERS.submit(self._compile, name)
 
     def scan(self, data: Data, log_t: np.ndarray, log_n: np.ndarray) -> np.ndarray:
-        """Log density (batch, points) at amplitude-matched points (points,)."""
-        return np.asarray(_scan(*self._static, self.model.arrays, data, log_t, log_n))
+        """Log density (batch, points) at amplitude-matched points, `SCAN_POINTS` of them."""
+        return np.asarray(self._run("scan", _single(log_t), _single(log_n), data))
 
     def modes(self, data: Data, log_t: np.ndarray, log_n: np.ndarray) -> Mode:
         """Modes (batch, starts) from starting temperatures and densities (batch, starts)."""
-        found = _modes(*self._static, self.model.arrays, data, log_t.astype(np.float32), log_n.astype(np.float32))
-        return Mode(*(np.asarray(a) for a in found))
+        return Mode(*(np.asarray(a) for a in self._run("modes", data, _single(log_t), _single(log_n))))
 
     def sample(self, data: Data, means: np.ndarray, choleskys: np.ndarray, seeds: np.ndarray) -> Chain:
         """Chains (batch, chains, draws, ...), one mode per chain: means (batch, chains, D); seeds (batch,)."""
-        keys = jax.vmap(lambda s: jax.random.split(jax.random.PRNGKey(s), self.settings.chains))(seeds)
-        chains = _sample(*self._static, self.settings, self.model.arrays, data, means, choleskys, keys)
-        return Chain(*(np.asarray(a) for a in chains))
+        found = self._run("chains", data, means, choleskys, _keys(seeds, 0, self.settings.chains))
+        return Chain(*(np.asarray(a) for a in found))
 
     def evidence(
         self, data: Data, means: np.ndarray, choleskys: np.ndarray, shares: np.ndarray, seeds: np.ndarray
     ) -> np.ndarray:
-        """Importance log weights (batch, S) from modes (batch, J, ...)."""
-        keys = jax.vmap(lambda s: jax.random.PRNGKey(s + 1))(seeds)
-        arguments = (self.model.arrays, data, means, choleskys, shares, keys)
-        return np.asarray(_evidence(*self._static, self.settings, *arguments))
+        """Importance log weights (batch, S) from modes (batch, `MOST_MODES`, ...)."""
+        return np.asarray(self._run("evidence", data, means, choleskys, shares, _keys(seeds, 1, 1)[:, 0]))
 
     def physical(self, z: np.ndarray) -> Physical:
-        """Physical quantities of draws (batch, draws, D)."""
-        return Physical(*(np.asarray(a, np.float64) for a in _physical(self.model.space, self.model.arrays, z)))
+        """Physical quantities of draws (batch, chains x draws, D)."""
+        return Physical(*(np.asarray(a, np.float64) for a in self._run("quantities", z)))
 
-    def predict(self, data: Data, z: np.ndarray, seeds: np.ndarray) -> Predictions:
-        """Predictions for draws (batch, R, D)."""
-        keys = jax.vmap(lambda s: jax.random.split(jax.random.PRNGKey(s + 2), z.shape[1]))(seeds)
-        predicted = _predict(*self._static, self.model.arrays, data, z, keys)
-        return Predictions(*(np.asarray(a) for a in predicted))
+    def predict(self, data: Data, z: np.ndarray, seeds: np.ndarray) -> list[Predictions]:
+        """Predictions for draws (batch, predictive draws, D), one per spectrum."""
+        expected = Expected(*(np.asarray(a) for a in self._run("expectations", data, z)))
+        return [
+            predictions(self.model.statistic, Data(*(a[i] for a in data)), Expected(*(a[i] for a in expected)), int(s))
+            for i, s in enumerate(seeds)
+        ]
+
+    def _run(self, name: str, *arguments: Any) -> Any:
+        self.prepare((name,))
+        return self._compiled[name].result()(self._arrays, *arguments)
+
+    def _compile(self, name: str) -> Any:
+        program = jax.jit(getattr(programs, name), static_argnums=0)
+        return program.lower(self._static, self._arrays, *self._shapes(name)).compile()
+
+    def _shapes(self, name: str) -> tuple[Any, ...]:
+        """Shapes and types of a program's arguments behind the model's arrays."""
+        space, settings, batch = self.model.space, self.settings, self.batch
+        d, layout = space.size, space.layout
+
+        def of(*shape: int, dtype: Any = np.float64) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(shape, dtype)
+
+        def single(*shape: int) -> jax.ShapeDtypeStruct:
+            return of(*shape, dtype=np.float32)
+
+        bins = single(batch, space.exposures, layout.blocks, layout.bins)
+        each = single(batch, space.exposures)
+        data = Data(bins, bins, bins, bins, bins, each, each, single(batch, layout.channels))
+        starts = single(batch, settings.starts)
+        points = single(SCAN_POINTS)
+        draws = settings.kept
+
+        def gaussians(count: int) -> tuple[Any, ...]:
+            return of(batch, count, d), of(batch, count, d, d)
+
+        return {
+            "scan": (points, points, data),
+            "modes": (data, starts, starts),
+            "chains": (
+                data,
+                *gaussians(settings.chains),
+                of(batch, settings.chains, 2, dtype=np.uint32),
+            ),
+            "evidence": (
+                data,
+                *gaussians(MOST_MODES),
+                of(batch, MOST_MODES),
+                of(batch, 2, dtype=np.uint32),
+            ),
+            "quantities": (of(batch, draws, d),),
+            "expectations": (data, of(batch, min(settings.predictive_draws, draws), d)),
+        }[name]
+
+
+def _single(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values, np.float32)
+
+
+def _keys(seeds: np.ndarray, purpose: int, count: int) -> np.ndarray:
+    """Random keys (batch, count, 2) that follow from the seeds (batch,)."""
+    return np.stack(
+        [np.random.SeedSequence([int(s) % 2**63, purpose]).generate_state(2 * count) for s in seeds]
+    ).reshape(len(seeds), count, 2)

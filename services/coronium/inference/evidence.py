@@ -22,8 +22,6 @@ from coronium.physics.spectrum import Statistic
 
 PRIOR_SHARE = 0.1
 RELIABLE_K_HAT = 0.7
-DRAWS_PER_INDEPENDENT = 2.0
-"""Of a chain in whitened coordinates, roughly."""
 
 
 def degrees_of_freedom(dimension: int) -> float:
@@ -45,33 +43,6 @@ def log_student(z: Array, mean: Array, inverse: Array, nu: float) -> Array:
     log_det = -jnp.sum(jnp.log(jnp.diag(inverse)))
     norm = gammaln(0.5 * (nu + d)) - gammaln(0.5 * nu) - 0.5 * d * jnp.log(nu * jnp.pi)
     return norm - log_det - 0.5 * (nu + d) * jnp.log1p(jnp.sum(u**2) / nu)
-
-
-def refined(
-    mean: NDArray[np.float64], cholesky: NDArray[np.float64], draws: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and lower factor of a proposal made better by draws of the posterior.
-
-    The draws are compared with the mode's Gaussian in its own coordinates, where their covariance is near the identity
-    and can be shrunk towards it (Ledoit & Wolf 2004, J. Multivar. Anal. 88, 365): there are few draws a dimension.
-
-    Parameters
-    ----------
-    mean, cholesky : (D,), (D, D) of the mode
-    draws : (S, D)
-    """
-    u = np.linalg.solve(cholesky, (draws - mean).T).T
-    centre = u.mean(0)
-    u = u - centre
-    count, size = u.shape
-    covariance = u.T @ u / count
-    level = np.trace(covariance) / size
-    distance = ((covariance - level * np.eye(size)) ** 2).sum()
-    # Sum over draws of |x x^T - S|^2 without the matrices themselves.
-    noise = ((u**2).sum(1) ** 2).sum() - count * (covariance**2).sum()
-    share = min(DRAWS_PER_INDEPENDENT * noise / count**2 / max(distance, 1e-30), 1.0)
-    shrunk = share * level * np.eye(size) + (1.0 - share) * covariance
-    return mean + cholesky @ centre, cholesky @ np.linalg.cholesky(shrunk)
 
 
 def importance_weights(

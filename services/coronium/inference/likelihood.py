@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, jacfwd
+from jax import Array, jacfwd, value_and_grad
 from scipy.special import gammaln
 
 from coronium.physics.observation_model import Data, ModelArrays, erring_counts, expected_counts
@@ -124,15 +124,37 @@ def log_density(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays
     return log_likelihood(space, statistic, arrays, data, z) - 0.5 * jnp.sum(z.astype(jnp.float64) ** 2)
 
 
-def fisher(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data: Data, z: Array) -> Array:
-    """Expected information of the data about the unknowns, (D, D) float32; the prior adds the identity."""
+def curvature(
+    space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data: Data, z: Array
+) -> tuple[Array, Array, Array]:
+    """Log-likelihood, its gradient, and the expected information of the data about the unknowns, from one Jacobian.
 
-    def means(point: Array) -> tuple[Array, Array]:
-        source, background = expected_counts(space, arrays, data, point)
-        return source + background, background
+    Returns
+    -------
+    value : scalar float64
+    gradient : (D,) float32
+    information : (D, D) float32
+        The prior adds the identity.
+    """
+
+    def means(point: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        both = expected_counts(space, arrays, data, point)
+        return both, both
 
     z = z.astype(jnp.float32)
-    (mu, background), (d_mu, d_background) = means(z), jacfwd(means)(z)
+    (d_source, d_background), (source, background) = jacfwd(means, has_aux=True)(z)
+    at = space.position("model_error")
+    relative = model_error(space, z)
+
+    def value_of(source: Array, background: Array, relative: Array) -> Array:
+        on, off = pointwise(statistic, data, source, background, relative * erring_counts(arrays, source, background))
+        return jnp.sum(on, dtype=jnp.float64) + jnp.sum(off, dtype=jnp.float64)
+
+    value, (by_source, by_background, by_relative) = value_and_grad(value_of, (0, 1, 2))(source, background, relative)
+    gradient = jnp.einsum("ekb,ekbd->d", by_source, d_source) + jnp.einsum("ekb,ekbd->d", by_background, d_background)
+    gradient = gradient.at[at].add(by_relative * relative * space.priors.model_error[1])
+
+    mu, d_mu = source + background, d_source + d_background
     weight = data.good / variance(statistic, mu, data.read_variance)
     scale = data.background_scale[:, None, None]
     off = data.good * scale / jnp.maximum(background, LEAST_COUNTS)
@@ -142,11 +164,15 @@ def fisher(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, dat
         return (flat * weights.reshape(-1)[:, None]).T @ flat
 
     # The model's error is one for all exposures of a bin: the matrix of weights loses a term of rank one.
-    error = model_error(space, z) * erring_counts(arrays, mu - background, background)
+    error = relative * erring_counts(arrays, source, background)
     pull = weight * error
     noise_ratio = (pull * error).sum(0)
     shared = jnp.einsum("ekb,ekbd->kbd", pull, d_mu)
     information = product(weight, d_mu) - product(1.0 / (1.0 + noise_ratio), shared) + product(off, d_background)
-    at = space.position("model_error")
     scatter = 2.0 * space.priors.model_error[1] * noise_ratio / (1.0 + noise_ratio)
-    return information.at[at, at].add(0.5 * jnp.sum(scatter**2))
+    return value, gradient, information.at[at, at].add(0.5 * jnp.sum(scatter**2))
+
+
+def fisher(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data: Data, z: Array) -> Array:
+    """Expected information of the data about the unknowns, (D, D) float32; the prior adds the identity."""
+    return curvature(space, statistic, arrays, data, z)[2]

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.stats import norm
 
-from coronium.inference.likelihood import fisher, log_density
+from coronium.inference.likelihood import curvature, log_density
 from coronium.inference.linear_algebra import cholesky, inverse_lower, solve_lower, solve_lower_transposed
 from coronium.physics.arrays import Array
 from coronium.physics.observation_model import Data, ModelArrays, expected_counts
@@ -30,6 +30,7 @@ class Climb(NamedTuple):
     Attributes
     ----------
     point, value : where it is, and ln density there
+    information : (D, D) expected there, or where the last step began
     damping : Levenberg's
     gain : ln density won by the last step
     decrement : twice the gain that the last step promised
@@ -38,6 +39,7 @@ class Climb(NamedTuple):
 
     point: Array
     value: Array
+    information: Array
     damping: Array
     gain: Array
     decrement: Array
@@ -53,12 +55,14 @@ class Mode(NamedTuple):
     log_density : scalar, prior x likelihood there
     cholesky : (D, D) lower factor of the covariance (Fisher information + prior)^-1
     log_evidence : scalar, Laplace's approximation, with the prior's constant
+    steps : int, of the climb
     """
 
     z: Array
     log_density: Array
     cholesky: Array
     log_evidence: Array
+    steps: Array
 
 
 def start(space: ParameterSpace, arrays: ModelArrays, data: Data, log_t: Array, log_n: Array) -> Array:
@@ -88,16 +92,17 @@ def climb(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data
     ----------
     z : (D,) starting point
     """
-    eye = jnp.eye(space.size, dtype=jnp.float32)
 
     def density(point: Array) -> Array:
         return log_density(space, statistic, arrays, data, point)
 
     def step(carry: Climb) -> Climb:
-        point, value, damping, _, _, count = carry
-        gradient = jax.grad(density)(point).astype(jnp.float32)
-        information = fisher(space, statistic, arrays, data, point) + eye
-        lower = cholesky(information + damping * jnp.diag(jnp.diag(information)))
+        point = carry.point
+        value, gradient, information = curvature(space, statistic, arrays, data, point)
+        value = value - 0.5 * jnp.sum(point.astype(jnp.float64) ** 2)
+        gradient = gradient - point
+        metric = information + jnp.eye(space.size, dtype=jnp.float32)
+        lower = cholesky(metric + carry.damping * jnp.diag(jnp.diag(metric)))
         move = solve_lower_transposed(lower, solve_lower(lower, gradient[:, None]))[:, 0]
         decrement = gradient @ move
         move = move * jnp.minimum(1.0, LARGEST_STEP / jnp.maximum(jnp.max(jnp.abs(move)), 1e-6))
@@ -109,10 +114,11 @@ def climb(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data
         return Climb(
             jnp.where(better, points[best], point),
             jnp.where(better, values[best], value),
-            jnp.where(better, jnp.maximum(damping * 0.1, 1e-6), damping * 10.0),
+            information,
+            jnp.where(better, jnp.maximum(carry.damping * 0.1, 1e-6), carry.damping * 10.0),
             jnp.where(better, values[best] - value, 0.0),
             decrement,
-            count + 1,
+            carry.steps + 1,
         )
 
     def unfinished(carry: Climb) -> Array:
@@ -121,25 +127,26 @@ def climb(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data
 
     first = Climb(
         z,
-        density(z),
+        jnp.asarray(-jnp.inf, jnp.float64),
+        jnp.zeros((space.size, space.size), jnp.float32),
         jnp.asarray(1e-2, jnp.float32),
         jnp.asarray(jnp.inf, jnp.float64),
         jnp.asarray(jnp.inf, jnp.float32),
         jnp.asarray(0, jnp.int32),
     )
-    last = jax.lax.while_loop(unfinished, step, first)
-    z, value = last.point, last.value
-    return gaussian(space, statistic, arrays, data, z, value)
+    return gaussian(jax.lax.while_loop(unfinished, step, first))
 
 
-def gaussian(
-    space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data: Data, z: Array, value: Array
-) -> Mode:
-    """The Gaussian approximation at a mode."""
-    information = fisher(space, statistic, arrays, data, z).astype(jnp.float64) + jnp.eye(space.size)
-    lower = cholesky(information)
+def gaussian(end: Climb) -> Mode:
+    """The Gaussian approximation where a climb ended."""
+    size = end.point.shape[-1]
+    lower = cholesky(end.information.astype(jnp.float64) + jnp.eye(size))
     # Covariance = (L L^T)^-1 = L^-T L^-1; its lower factor comes from a second decomposition.
     inverse = inverse_lower(lower)
-    factor = cholesky(inverse.T @ inverse)
-    log_evidence = value - jnp.sum(jnp.log(jnp.diag(lower)))
-    return Mode(z=z, log_density=value, cholesky=factor, log_evidence=log_evidence)
+    return Mode(
+        z=end.point,
+        log_density=end.value,
+        cholesky=cholesky(inverse.T @ inverse),
+        log_evidence=end.value - jnp.sum(jnp.log(jnp.diag(lower))),
+        steps=end.steps,
+    )

@@ -3,19 +3,88 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 from scipy.stats import nbinom, norm
 
-from coronium.inference.engine import Predictions
+from coronium.inference.likelihood import pointwise
+from coronium.inference.programs import Expected
+from coronium.physics.arrays import Array
 from coronium.physics.observation_model import Data, ObservationModel
 from coronium.physics.spectrum import Spectrum, Statistic
 
 MOST_BINS = 640
 """Bins of a band over all channels; more are added up in neighbours."""
 LEVELS = (0.16, 0.5, 0.84)
+
+
+class Predictions(NamedTuple):
+    """For R draws of one spectrum (numpy).
+
+    Attributes
+    ----------
+    mean : (R, K, B) expected counts, exposures summed
+    replicate : (R, K, B) counts drawn from them
+    photons : (R, L)
+    model_variance : (R, K, B) variance of the summed counts that the model's own error adds
+    statistic, replicate_statistic : (R,) -2 ln likelihood of the data and of the replicates, saturated subtracted, for
+        the noise alone: the model's error is inferred from the data and would excuse any misfit
+    """
+
+    mean: Array
+    replicate: Array
+    photons: Array
+    model_variance: Array
+    statistic: Array
+    replicate_statistic: Array
+
+
+@partial(jax.jit, static_argnames=("statistic",))
+def _deviance(statistic: Statistic, data: Data, source: Array, background: Array) -> Array:
+    """-2 ln likelihood of R draws (R,) for the noise alone; observed data (E, K, B), or copies (R, E, K, B) of them."""
+
+    def one(observed: Data, source: Array, background: Array) -> Array:
+        on, off = pointwise(statistic, observed, source, background)
+        return -2.0 * (jnp.sum(on, dtype=jnp.float64) + jnp.sum(off, dtype=jnp.float64))
+
+    copies = data.counts.ndim == source.ndim
+    axes = Data(*(0 if copies and name in ("counts", "background") else None for name in Data._fields))
+    return jax.vmap(one, (axes, 0, 0))(data, source, background)
+
+
+def predictions(statistic: Statistic, data: Data, expected: Expected, seed: int) -> Predictions:
+    """Replicate one observation from R draws, and compare it with its replicates.
+
+    Parameters
+    ----------
+    data : Data
+        One observation, (E, K, B).
+    expected : Expected
+        (R, ...)
+    """
+    rng = np.random.default_rng([seed % 2**63, 2])
+    good, read = np.asarray(data.good), np.asarray(data.read_variance)
+    source, background = np.asarray(expected.source), np.asarray(expected.background)
+    mu = (source + background) * good
+    counts = mu if statistic is Statistic.FLUX else rng.poisson(np.maximum(mu, 1e-8))
+    counts = (counts + rng.standard_normal(mu.shape) * np.sqrt(read)).astype(np.float32)
+    scale = np.asarray(data.background_scale)[:, None, None]
+    region = rng.poisson(np.maximum(background * scale, 1e-8)).astype(np.float32)
+    copy = data._replace(counts=counts, background=region)
+    return Predictions(
+        mean=mu.sum(1),
+        replicate=(counts * good).sum(1),
+        photons=np.asarray(expected.photons),
+        model_variance=(np.asarray(expected.error) * good).sum(1) ** 2,
+        statistic=np.asarray(_deviance(statistic, data, source, background)),
+        replicate_statistic=np.asarray(_deviance(statistic, copy, source, background)),
+    )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coronium.inference.engine import Physical, Predictions
+from coronium.inference.predictive import Predictions
+from coronium.inference.programs import Physical
 from coronium.inference.summaries import Summary, summarise
 from coronium.physics.abundances import symbol
 from coronium.physics.line_groups import LineGroups

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 SEPARATION = 0.15
 """Two starting points differ by at least this in log T, or by four times this in log n."""
+_SCAN = (17, 6)
+SCAN_POINTS = _SCAN[0] * _SCAN[1]
+
+
+@dataclass(frozen=True)
+class StartMap:
+    """A network's belief over temperature and density: where to start.
+
+    Attributes
+    ----------
+    log_temperature, log_density : (nT,), (nN,)
+    probability : (nT, nN)
+    """
+
+    log_temperature: NDArray[np.floating]
+    log_density: NDArray[np.floating]
+    probability: NDArray[np.floating]
 
 
 def separated_peaks(
@@ -38,4 +57,4 @@ def separated_peaks(
 
 def scan_grid(log_t: tuple[float, float], log_n: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     """Nodes of the scan that replaces the network where there is none: (nT,), (nN,)."""
-    return np.linspace(*log_t, 19)[1:-1], np.linspace(*log_n, 8)[1:-1]
+    return np.linspace(*log_t, _SCAN[0] + 2)[1:-1], np.linspace(*log_n, _SCAN[1] + 2)[1:-1]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from coronium.compute import cache_folder
 from coronium.contract.topics import StageName
 from coronium.operations.addresses import GATEWAY, HOST, STAGES, Addresses
 from coronium.runtime.settings import KafkaSettings
@@ -58,12 +59,6 @@ def environment(
         **inherited,
         **{f"{prefix}{name}": value for name, value in _wiring(service, addresses).items()},
     }
-
-
-def cache_folder() -> Path:
-    """Return where compiled programs are kept between runs (XDG base directory specification)."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "coronium" / "programs"
 
 
 def _wiring(service: str, addresses: Addresses) -> dict[str, str]:

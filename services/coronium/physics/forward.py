@@ -23,12 +23,6 @@ from coronium.physics.atomic.interpolation import cubic_weights
 from coronium.physics.layout import Bank, Layout
 from coronium.physics.line_profile import transform
 
-DEM_NODES = 13
-DEM_POWER = 4
-"""The distribution over temperature is (1 - x^2 / (2 p + 3))^p, of standard deviation one: a Gaussian without the far
-tails, where a trace of plasma at another temperature would outshine the rest. It vanishes smoothly, so that equally
-spaced nodes converge fast; Gauss-Hermite nodes lie a standard deviation apart, wider than many a line's own range of
-temperatures, and make false modes."""
 CONTINUUM_COMPONENTS = 2
 
 
@@ -37,7 +31,7 @@ class Plasma(NamedTuple):
 
     Attributes
     ----------
-    log_temperature, log_density : log10 of K and cm-3
+    log_temperature, log_density : log10 of K and cm-3; the centre of a distribution over temperature
     dem_width : standard deviation of log T in dex; None for an isothermal plasma
     ln_emission_measure : ln of cm-5, or of cm-3 over 4 pi d^2
     ln_abundance : (P,) ln of abundance over its reference, per element of the layout
@@ -69,33 +63,24 @@ class Response(NamedTuple):
     calibration: Array
 
 
-def temperature_nodes(plasma: Plasma) -> tuple[Array, Array]:
-    """Nodes of the temperature distribution: log T (D,) and weights (D,)."""
-    if plasma.dem_width is None:
-        return plasma.log_temperature[None], jnp.ones(1, jnp.float32)
-    reach = np.sqrt(2 * DEM_POWER + 3)
-    nodes = np.linspace(-reach, reach, DEM_NODES + 2)[1:-1]
-    weights = (1.0 - (nodes / reach) ** 2) ** DEM_POWER
-    return (
-        plasma.log_temperature + plasma.dem_width * jnp.asarray(nodes, jnp.float32),
-        jnp.asarray(weights / weights.sum(), jnp.float32),
-    )
+def _emissivity(log_table: Array, bank: Bank, plasma: Plasma, with_density: bool = True) -> Array:
+    """ln emissivity of each row for a plasma, (rows,).
 
-
-def _emissivity(log_table: Array, bank: Bank, log_t: Array, log_n: Array | None) -> Array:
-    """ln emissivity of each row at one temperature and density, (rows,).
-
-    The table is (nT, nN, rows), or (nT, rows) without a density. The nodes around the point are gathered as whole
-    rows and summed by one product: several times quicker here than slices of both axes.
+    The table has one axis per quantity: log T (or its centre), the width of its distribution where there is one, log n
+    where rows depend on it. The nodes around the point are gathered as whole rows and summed by one product: several
+    times quicker here than slices of all axes.
     """
-    first, weights = cubic_weights(bank.log_temperature, log_t)
-    nodes = first + jnp.arange(4, dtype=first.dtype)
-    if log_n is not None:
-        column, weights_n = cubic_weights(bank.log_density, log_n)
-        columns = column + jnp.arange(4, dtype=column.dtype)
-        nodes = (nodes[:, None] * log_table.shape[1] + columns).reshape(-1)
-        weights = (weights[:, None] * weights_n).reshape(-1)
-    return weights @ jnp.asarray(log_table).reshape(-1, log_table.shape[-1])[nodes]
+    axes = [(bank.log_temperature, plasma.log_temperature)]
+    if plasma.dem_width is not None:
+        axes.append((bank.root_dem_width, jnp.sqrt(plasma.dem_width)))
+    if with_density:
+        axes.append((bank.log_density, plasma.log_density))
+    at, weights = jnp.zeros(1, jnp.int32), jnp.ones(1, jnp.float32)
+    for nodes, value in axes:
+        first, own = cubic_weights(nodes, value)
+        at = (at[:, None] * len(nodes) + first + jnp.arange(4, dtype=first.dtype)).reshape(-1)
+        weights = (weights[:, None] * own).reshape(-1)
+    return weights @ jnp.asarray(log_table).reshape(-1, log_table.shape[-1])[at]
 
 
 def line_photons(bank: Bank, plasma: Plasma, ln_correction: Array) -> Array:
@@ -107,7 +92,6 @@ def line_photons(bank: Bank, plasma: Plasma, ln_correction: Array) -> Array:
     plasma : Plasma
     ln_correction : (L,) ln of the atomic corrections
     """
-    log_t, weights = temperature_nodes(plasma)
     ln_scale = (
         plasma.ln_emission_measure
         - bank.ln_dilution
@@ -115,29 +99,36 @@ def line_photons(bank: Bank, plasma: Plasma, ln_correction: Array) -> Array:
         + ln_correction
         - plasma.column * bank.line_cross_section
     )
-    ln_g = jax.vmap(lambda t: _emissivity(bank.line_log_emissivity, bank, t, plasma.log_density))(log_t)
-    return jnp.einsum("d,dl->l", weights, jnp.exp(ln_g + ln_scale))
+    return jnp.exp(_emissivity(bank.line_log_emissivity, bank, plasma) + ln_scale)
+
+
+def emission_weighted_log_temperature(bank: Bank, plasma: Plasma, ln_correction: Array) -> Array:
+    """Mean log T weighted with the photons of all lines, scalar.
+
+    For a Gaussian distribution of centre c and width w it is c + w^2 d ln(photons) / dc: the derivative of the Gaussian
+    brings the factor (log T - c) / w^2 under the integral.
+    """
+    if plasma.dem_width is None:
+        return plasma.log_temperature
+
+    def ln_photons(centre: Array) -> Array:
+        return jnp.log(line_photons(bank, plasma._replace(log_temperature=centre), ln_correction).sum())
+
+    return plasma.log_temperature + plasma.dem_width**2 * jax.grad(ln_photons)(plasma.log_temperature)
 
 
 def broad_photons(bank: Bank, plasma: Plasma) -> tuple[Array, Array]:
     """Photons cm-2 s-1 A-1 (sr-1) of the pseudo-continuum and the continuum in the broad bins, (M,) each."""
-    log_t, weights = temperature_nodes(plasma)
     ln_em = plasma.ln_emission_measure - bank.ln_dilution
     ln_abundance = plasma.ln_abundance + jnp.log(bank.reference_abundance)
-
-    def at(t: Array) -> tuple[Array, Array]:
-        pseudo = _emissivity(bank.pseudo_log_emissivity, bank, t, plasma.log_density)
-        pseudo = pseudo + bank.pseudo_element @ ln_abundance + ln_em
-        smooth = _emissivity(bank.continuum_log_emissivity, bank, t, None).reshape(CONTINUUM_COMPONENTS, -1)
-        metals = jnp.array([0.0, 1.0], jnp.float32) * plasma.ln_metals
-        return (
-            bank.pseudo_share @ jnp.exp(pseudo),
-            jnp.exp(smooth + (metals + ln_em)[:, None]).sum(0),
-        )
-
-    pseudo, smooth = jax.vmap(at)(log_t)
+    pseudo = _emissivity(bank.pseudo_log_emissivity, bank, plasma) + bank.pseudo_element @ ln_abundance + ln_em
+    smooth = _emissivity(bank.continuum_log_emissivity, bank, plasma, with_density=False)
+    metals = jnp.array([0.0, 1.0], jnp.float32) * plasma.ln_metals
     transmission = jnp.exp(-plasma.column * bank.broad_cross_section)
-    return weights @ pseudo * transmission, weights @ smooth * transmission
+    return (
+        bank.pseudo_share @ jnp.exp(pseudo) * transmission,
+        jnp.exp(smooth.reshape(CONTINUUM_COMPONENTS, -1) + (metals + ln_em)[:, None]).sum(0) * transmission,
+    )
 
 
 def spread(layout: Layout, bank: Bank, photons: Array, response: Response) -> Array:

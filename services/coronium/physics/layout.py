@@ -95,11 +95,13 @@ class Bank(NamedTuple):
     """
 
     log_temperature: Array
-    """(nT,) nodes."""
+    """(nT,) nodes; with a distribution over temperature, of its centre."""
     log_density: Array
     """(nN,) nodes."""
+    root_dem_width: Array
+    """(nW,) nodes of the root of that distribution's width; none for an isothermal plasma: its tables lack the axis."""
     line_log_emissivity: Array
-    """(nT, nN, L) ln photons cm3 s-1 per unit abundance."""
+    """(nT, nW, nN, L) ln photons cm3 s-1 per unit abundance."""
     line_cross_section: Array
     """(L,) interstellar absorption, 1e-18 cm2 per hydrogen atom."""
     element_matrix: Array
@@ -113,13 +115,13 @@ class Bank(NamedTuple):
     bins_per_angstrom: Array
     """(K,)"""
     pseudo_log_emissivity: Array
-    """(nT, nN, S) ln photons cm3 s-1 per unit abundance, of the lines not kept one by one."""
+    """(nT, nW, nN, S) ln photons cm3 s-1 per unit abundance, of the lines not kept one by one."""
     pseudo_element: Array
     """(S, P) 1 where an entry belongs to an element."""
     pseudo_share: Array
     """(M, S) what an entry gives to each broad bin, 1 / A."""
     continuum_log_emissivity: Array
-    """(nT, 2 * M): hydrogen with helium, then metals at reference abundance."""
+    """(nT, nW, 2 * M): hydrogen with helium, then metals at reference abundance."""
     broad_cross_section: Array
     """(M,) as `line_cross_section`."""
     broad_own: Array
@@ -273,6 +275,7 @@ def build_layout(
     bank = Bank(
         log_temperature=single(table.log_temperature),
         log_density=single(table.log_density),
+        root_dem_width=np.zeros(0, np.float32),
         line_log_emissivity=single(own_lines.log_emissivity.transpose(1, 2, 0)),
         line_cross_section=single(cross_section(own_lines.wavelength) * 1e18),
         element_matrix=_one_hot(place[own_lines.element], len(elements)),

@@ -18,6 +18,7 @@ from coronium.physics.layout import OFFSET_REACH, Bank, Layout, build_layout
 from coronium.physics.line_list import LineCatalogue
 from coronium.physics.parameters import ParameterSpace, Priors, State, parameter_space, physical
 from coronium.physics.spectrum import FloatArray, SourceKind, Spectrum, Statistic
+from coronium.physics.temperature_distribution import distributed
 
 CORRECTED_LINES = 24
 CORRECTED_IONS = 20
@@ -239,6 +240,8 @@ def build_model(
     """Gather atomic data on a grid and decide which corrections and abundances are unknowns."""
     reference = table.abundances[REFERENCE_ABUNDANCES[source]]
     layout, bank, catalogue = build_layout(table, instrument, edges, source, reference)
+    if gaussian_dem:
+        bank = distributed(bank, priors)
     share = catalogue.share
     strongest = np.argsort(-share)[:CORRECTED_LINES]
     strongest = np.sort(strongest[share[strongest] > LEAST_SHARE])

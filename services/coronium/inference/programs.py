@@ -1,0 +1,233 @@
+"""The programs that an engine compiles: every step of the inference over a batch of spectra.
+
+Each takes what is fixed at compilation, then the model's arrays, then what differs from spectrum to spectrum, with the
+batch as its first axis. Batches are spread over all devices of the process (CPU devices
+or GPUs); each device runs its own loops, without waiting for the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+
+from coronium.inference.evidence import importance_weights
+from coronium.inference.likelihood import log_density
+from coronium.inference.modes import Mode, climb, start
+from coronium.inference.nuts import LONGEST_WARMUP, Chain, sample
+from coronium.physics.arrays import Array
+from coronium.physics.forward import emission_weighted_log_temperature, line_photons
+from coronium.physics.observation_model import Data, ModelArrays, erring_counts, expected_counts
+from coronium.physics.parameters import LN10, ParameterSpace, physical
+from coronium.physics.spectrum import Statistic
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """How long to sample; hashable.
+
+    Attributes
+    ----------
+    chains : int
+    rounds : int
+        At least 2. After each the metric is improved by its draws; those of the first are not kept.
+    warmup : int
+        Steps of each round that adapt the step size, 19 at most.
+    draws : int
+        Kept per chain at least; all rounds but the first keep the same number.
+    evidence_draws : int
+    predictive_draws : int
+        Posterior draws that predictions are made for.
+    starts : int
+        Starting points per spectrum.
+    """
+
+    chains: int = 4
+    rounds: int = 3
+    warmup: int = 18
+    draws: int = 100
+    evidence_draws: int = 512
+    predictive_draws: int = 48
+    starts: int = 4
+
+    def __post_init__(self) -> None:
+        if self.rounds < 2:
+            raise ValueError("a chain needs two rounds at least: the first is not kept")
+        if not 0 < self.warmup <= LONGEST_WARMUP:
+            raise ValueError(f"the warm-up of a round takes 1 to {LONGEST_WARMUP} steps, not {self.warmup}")
+
+    @property
+    def draws_of_round(self) -> int:
+        """Kept draws of each round, per chain."""
+        return -(-self.draws // (self.rounds - 1))
+
+    @property
+    def kept(self) -> int:
+        """Draws kept per spectrum."""
+        return self.chains * (self.rounds - 1) * self.draws_of_round
+
+
+class Physical(NamedTuple):
+    """Physical quantities of draws, (...,) each but the abundances.
+
+    Attributes
+    ----------
+    log_temperature, log_density, dem_width, log_emission_measure, log_column, metallicity
+    log_abundance : (..., P) dex relative to reference, absolute
+    emission_weighted_log_temperature : of all line photons of the layout
+    model_error : relative, per bin
+    ln_iron_emission_measure : log10 of EM x A(Fe) / A_reference(Fe)
+    """
+
+    log_temperature: Array
+    log_density: Array
+    dem_width: Array
+    log_emission_measure: Array
+    log_column: Array
+    metallicity: Array
+    log_abundance: Array
+    emission_weighted_log_temperature: Array
+    model_error: Array
+    log_amplitude: Array
+
+
+class Expected(NamedTuple):
+    """What R draws of each spectrum expect, (batch, R, ...).
+
+    Attributes
+    ----------
+    source, background, error : (E, K, B) counts, and the standard deviation of the model's own error
+    photons : (L,)
+    """
+
+    source: Array
+    background: Array
+    photons: Array
+    error: Array
+
+
+class Static(NamedTuple):
+    """What a program is compiled for: hashable."""
+
+    space: ParameterSpace
+    statistic: Statistic
+    settings: SamplerSettings
+
+
+def mesh() -> Mesh:
+    """All devices of the process in a row."""
+    return Mesh(np.array(jax.devices()), ("spectra",))
+
+
+def _spread(function: Callable, shared: int = 1) -> Callable:
+    """Run a batched function on every device's share of the batch; the first `shared` arguments are for all."""
+    each, same = PartitionSpec("spectra"), PartitionSpec()
+
+    def run(*arguments):
+        specs = tuple(same if i < shared else each for i in range(len(arguments)))
+        return jax.shard_map(function, mesh=mesh(), in_specs=specs, out_specs=each, check_vma=False)(*arguments)
+
+    return run
+
+
+def scan(static: Static, arrays: ModelArrays, log_t: Array, log_n: Array, data: Data) -> Array:
+    """Log density (batch, points) on a list of log T and log n, (points,) each, amplitude matched to the data."""
+
+    def all_points(arrays: ModelArrays, log_t: Array, log_n: Array, data: Data) -> Array:
+        def at(point: tuple[Array, Array]) -> Array:
+            z = start(static.space, arrays, data, *point)
+            return log_density(static.space, static.statistic, arrays, data, z)
+
+        return jax.lax.map(at, (log_t, log_n), batch_size=8)
+
+    return _spread(jax.vmap(all_points, (None, None, None, 0)), 3)(arrays, log_t, log_n, data)
+
+
+def modes(static: Static, arrays: ModelArrays, data: Data, log_t: Array, log_n: Array) -> Mode:
+    """Modes (batch, starts, ...) from starting points (batch, starts)."""
+
+    def one(arrays: ModelArrays, data: Data, t: Array, n: Array) -> Mode:
+        return climb(static.space, static.statistic, arrays, data, start(static.space, arrays, data, t, n))
+
+    over_starts = jax.vmap(one, (None, None, 0, 0))
+    return _spread(jax.vmap(over_starts, (None, 0, 0, 0)))(arrays, data, log_t, log_n)
+
+
+def chains(static: Static, arrays: ModelArrays, data: Data, means: Array, choleskys: Array, keys: Array) -> Chain:
+    """Chains (batch, chains, ...): means (batch, chains, D), one mode per chain."""
+    settings = static.settings
+
+    def one(arrays: ModelArrays, data: Data, mean: Array, cholesky: Array, key: Array) -> Chain:
+        model = (static.space, static.statistic, arrays, data)
+        return sample(*model, mean, cholesky, key, settings.rounds, settings.warmup, settings.draws_of_round)
+
+    return _spread(jax.vmap(one, (None, 0, 0, 0, 0)))(arrays, data, means, choleskys, keys)
+
+
+def evidence(
+    static: Static,
+    arrays: ModelArrays,
+    data: Data,
+    means: Array,
+    choleskys: Array,
+    shares: Array,
+    keys: Array,
+) -> Array:
+    """Importance log weights (batch, draws) from modes (batch, modes, ...)."""
+
+    def one(arrays: ModelArrays, data: Data, mean: Array, cholesky: Array, share: Array, key: Array) -> Array:
+        count = static.settings.evidence_draws
+        _, log_weights = importance_weights(
+            static.space, static.statistic, arrays, data, mean, cholesky, share, key, count
+        )
+        return log_weights
+
+    return _spread(jax.vmap(one, (None, 0, 0, 0, 0, 0)))(arrays, data, means, choleskys, shares, keys)
+
+
+def quantities(static: Static, arrays: ModelArrays, z: Array) -> Physical:
+    """Physical quantities of draws (batch, draws, D)."""
+
+    def one(arrays: ModelArrays, point: Array) -> Physical:
+        state = physical(static.space, arrays.corrections, point)
+        plasma = state.plasma
+        weighted = emission_weighted_log_temperature(arrays.bank, plasma, state.ln_line_correction)
+        return Physical(
+            log_temperature=plasma.log_temperature,
+            log_density=plasma.log_density,
+            dem_width=jnp.zeros(()) if plasma.dem_width is None else plasma.dem_width,
+            log_emission_measure=plasma.ln_emission_measure / LN10,
+            log_column=jnp.log10(jnp.maximum(plasma.column, 1e-30)) + 18.0,
+            metallicity=plasma.ln_metals / LN10,
+            log_abundance=plasma.ln_abundance / LN10,
+            emission_weighted_log_temperature=weighted,
+            model_error=state.model_error,
+            log_amplitude=(plasma.ln_emission_measure + plasma.ln_metals) / LN10,
+        )
+
+    def all_draws(arrays: ModelArrays, points: Array) -> Physical:
+        return jax.lax.map(lambda z: one(arrays, z), points, batch_size=16)
+
+    return _spread(jax.vmap(all_draws, (None, 0)))(arrays, z)
+
+
+def expectations(static: Static, arrays: ModelArrays, data: Data, z: Array) -> Expected:
+    """Expectations of draws (batch, R, D)."""
+
+    def one(arrays: ModelArrays, data: Data, point: Array) -> Expected:
+        source, background = expected_counts(static.space, arrays, data, point)
+        state = physical(static.space, arrays.corrections, point)
+        return Expected(
+            source=source,
+            background=background,
+            photons=line_photons(arrays.bank, state.plasma, state.ln_line_correction),
+            error=state.model_error * erring_counts(arrays, source, background),
+        )
+
+    over_draws = jax.vmap(one, (None, None, 0))
+    return _spread(jax.vmap(over_draws, (None, 0, 0)))(arrays, data, z)
