@@ -184,12 +184,8 @@ class Fitter:
         # Chains are dealt to the modes in turn; their draws are weighted by the modes' evidence below.
         owner = np.arange(settings.chains) % np.array([len(c.index) for c in chosen])[:, None]
         if rung is Rung.NUTS:
-            chain = engine.sample(data, means[rows, owner], choleskys[rows, owner], seeds)
+            chain, means, choleskys = engine.sample(data, means, choleskys, owner, seeds)
             z = chain.z
-            # Each mode's proposal is what its first chain has learnt.
-            last = np.array([len(c.index) - 1 for c in chosen])
-            first_chains = np.stack([np.zeros_like(last), last], axis=1)
-            means, choleskys = chain.mean[rows, first_chains], chain.cholesky[rows, first_chains]
         else:
             shape = (engine.batch, settings.chains, settings.kept // settings.chains, model.space.size)
             normal = np.random.default_rng([int(s) % 2**63 for s in seeds]).standard_normal(shape)

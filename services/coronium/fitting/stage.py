@@ -43,6 +43,7 @@ class FittingStage(Stage[FitJob, Fitted]):
             "rounds": s.rounds,
             "warmup": s.warmup,
             "draws": s.draws,
+            "deepest_tree": s.deepest_tree,
             "batch_size": s.batch_size,
             "devices": s.devices,
             "compilation_cache": str(s.compilation_cache or ""),

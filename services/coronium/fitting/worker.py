@@ -18,7 +18,7 @@ def create(settings: dict[str, Any]) -> FittingWorker:
     Parameters
     ----------
     settings : dict
-        `emissivity_table`, `max_rung`, `chains`, `rounds`, `warmup`, `draws`, `batch_size`, `devices`,
+        `emissivity_table`, `max_rung`, `chains`, `rounds`, `warmup`, `draws`, `deepest_tree`, `batch_size`, `devices`,
         `compilation_cache`, `warm_instruments`.
     """
     from coronium.compute import use
@@ -48,7 +48,9 @@ class FittingWorker:
         s = self._settings
         self._fitter = Fitter(
             table=load_table(Path(s["emissivity_table"]) if s["emissivity_table"] else None),
-            settings=SamplerSettings(**{name: s[name] for name in ("chains", "rounds", "warmup", "draws")}),
+            settings=SamplerSettings(
+                **{name: s[name] for name in ("chains", "rounds", "warmup", "draws", "deepest_tree")}
+            ),
             batch=s["batch_size"],
         )
         for name in filter(None, (n.strip() for n in s["warm_instruments"].split(","))):

@@ -19,6 +19,8 @@ WORST_R_HAT = 1.1
 LEAST_EFFECTIVE = 50.0
 POOR_FIT = 3.0
 """Standard deviations between the statistic and its posterior-predictive expectation."""
+POOR_ERROR = 0.1
+"""Relative error of the model, inferred from the data, from which on a misfit is a poor fit."""
 
 
 class Plasma(StrEnum):
@@ -115,10 +117,12 @@ def find_flags(
     """
     d, by_name = diagnostics, {s.name: s for s in summaries}
     log_t, log_n = by_name["log_temperature"], by_name["log_density"]
+    excess = (d.statistic - d.expected_statistic) / d.statistic_deviation
+    errs = by_name["model_error"].median > POOR_ERROR
     unconverged = not d.max_r_hat < WORST_R_HAT or not d.min_effective_sample_size > LEAST_EFFECTIVE
     raised = {
         Flag.OUT_OF_RANGE: log_t.constraint in (Constraint.UPPER_LIMIT, Constraint.LOWER_LIMIT),
-        Flag.POORLY_FITTED: abs(d.statistic - d.expected_statistic) > POOR_FIT * d.statistic_deviation,
+        Flag.POORLY_FITTED: excess < -POOR_FIT or (excess > POOR_FIT and errs),
         Flag.DENSITY_UNCONSTRAINED: log_n.constraint is Constraint.UNCONSTRAINED,
         Flag.TEMPERATURE_UNCONSTRAINED: log_t.constraint is Constraint.UNCONSTRAINED,
         Flag.NOT_CONVERGED: rung is Rung.NUTS and unconverged,

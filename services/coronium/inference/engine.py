@@ -16,6 +16,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from coronium.inference import programs
+from coronium.inference.metric import improved
 from coronium.inference.modes import Mode
 from coronium.inference.nuts import Chain
 from coronium.inference.predictive import Predictions, predictions
@@ -71,10 +72,53 @@ class Engine:
         """Modes (batch, starts) from starting temperatures and densities (batch, starts)."""
         return Mode(*(np.asarray(a) for a in self._run("modes", data, _single(log_t), _single(log_n))))
 
-    def sample(self, data: Data, means: np.ndarray, choleskys: np.ndarray, seeds: np.ndarray) -> Chain:
-        """Chains (batch, chains, draws, ...), one mode per chain: means (batch, chains, D); seeds (batch,)."""
-        found = self._run("chains", data, means, choleskys, _keys(seeds, 0, self.settings.chains))
-        return Chain(*(np.asarray(a) for a in found))
+    def sample(
+        self, data: Data, means: np.ndarray, choleskys: np.ndarray, owner: np.ndarray, seeds: np.ndarray
+    ) -> tuple[Chain, np.ndarray, np.ndarray]:
+        """Run the chains in rounds; after each the metric of a mode is improved by all draws of its chains so far.
+
+        The draws of the first round are not kept. Chains start a posterior sd away from their mode, so that R-hat can
+        fail.
+
+        Parameters
+        ----------
+        means, choleskys : (batch, modes, D), (batch, modes, D, D)
+        owner : (batch, chains)
+            The mode that each chain belongs to.
+        seeds : (batch,)
+
+        Returns
+        -------
+        chains : Chain
+            (batch, chains, draws, ...)
+        means, choleskys
+            The improved metrics of the modes.
+        """
+        settings = self.settings
+        rows = np.arange(self.batch)[:, None]
+        u = np.stack(
+            [
+                np.random.default_rng([int(s) % 2**63, 3]).standard_normal(owner.shape[1:] + means.shape[-1:])
+                for s in seeds
+            ]
+        )
+        metrics = means, choleskys
+        rounds: list[Chain] = []
+        for number in range(settings.rounds):
+            own_means, own_factors = metrics[0][rows, owner], metrics[1][rows, owner]
+            if rounds:
+                behind = rounds[-1].z[:, :, -1] - own_means
+                u = np.linalg.solve(own_factors, behind[..., None])[..., 0]
+            keys = _keys(seeds, 4 + number, settings.chains)
+            found = self._run("chains", data, own_means, own_factors, u, keys)
+            rounds.append(Chain(*(np.asarray(a) for a in found)))
+            drawn = np.concatenate([r.z for r in rounds], axis=2)
+            metrics = means.copy(), choleskys.copy()
+            for i, j in np.ndindex(means.shape[:2]):
+                if (owner[i] == j).any():
+                    draws = drawn[i][owner[i] == j].reshape(-1, means.shape[-1])
+                    metrics[0][i, j], metrics[1][i, j] = improved(means[i, j], choleskys[i, j], draws)
+        return Chain(*(np.concatenate(parts, axis=2) for parts in zip(*rounds[1:], strict=True))), *metrics
 
     def evidence(
         self, data: Data, means: np.ndarray, choleskys: np.ndarray, shares: np.ndarray, seeds: np.ndarray
@@ -129,6 +173,7 @@ class Engine:
             "chains": (
                 data,
                 *gaussians(settings.chains),
+                of(batch, settings.chains, d),
                 of(batch, settings.chains, 2, dtype=np.uint32),
             ),
             "evidence": (

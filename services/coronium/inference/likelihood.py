@@ -100,7 +100,19 @@ def log_likelihood(space: ParameterSpace, statistic: Statistic, arrays: ModelArr
     data : Data
     z : (D,) unknowns
     """
-    source, background = expected_counts(space, arrays, data, z)
+    return likelihood_of(space, statistic, arrays, data, z, *expected_counts(space, arrays, data, z))
+
+
+def likelihood_of(
+    space: ParameterSpace,
+    statistic: Statistic,
+    arrays: ModelArrays,
+    data: Data,
+    z: Array,
+    source: Array,
+    background: Array,
+) -> Array:
+    """`log_likelihood` where the expected counts (E, K, B) of z are known already."""
     error = model_error(space, z) * erring_counts(arrays, source, background)
     on, off = pointwise(statistic, data, source, background, error)
     return jnp.sum(on, dtype=jnp.float64) + jnp.sum(off, dtype=jnp.float64)

@@ -65,8 +65,16 @@ class Mode(NamedTuple):
     steps: Array
 
 
-def start(space: ParameterSpace, arrays: ModelArrays, data: Data, log_t: Array, log_n: Array) -> Array:
-    """A vector at given temperature and density whose source matches the total counts, (D,) float32."""
+def matched(
+    space: ParameterSpace, arrays: ModelArrays, data: Data, log_t: Array, log_n: Array
+) -> tuple[Array, Array, Array]:
+    """A vector at given temperature and density whose source matches the total counts, and what it expects.
+
+    Returns
+    -------
+    z : (D,) float32
+    source, background : (E, K, B) expected counts
+    """
     p = space.priors
 
     def latent(value: Array, bounds: tuple[float, float]) -> Array:
@@ -81,8 +89,10 @@ def start(space: ParameterSpace, arrays: ModelArrays, data: Data, log_t: Array, 
     weight = data.good * source
     seen = jnp.sum(weight * (data.counts - background)) / jnp.maximum(jnp.sum(weight * source), 1e-30)
     floor = 3.0 / jnp.maximum(jnp.sum(data.good * source), 1e-30)
-    amplitude = jnp.log(jnp.maximum(seen, floor)) / LN10 / amplitude_prior(space)[1]
-    return z.at[space.position("log_amplitude")].set(jnp.clip(amplitude, -5.0, 5.0))
+    sd = LN10 * amplitude_prior(space)[1]
+    amplitude = jnp.clip(jnp.log(jnp.maximum(seen, floor)) / sd, -5.0, 5.0)
+    # The source is proportional to the emission measure.
+    return z.at[space.position("log_amplitude")].set(amplitude), source * jnp.exp(sd * amplitude), background
 
 
 def climb(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data: Data, z: Array) -> Mode:

@@ -17,9 +17,10 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from coronium.inference.evidence import importance_weights
-from coronium.inference.likelihood import log_density
-from coronium.inference.modes import Mode, climb, start
+from coronium.inference.likelihood import likelihood_of
+from coronium.inference.modes import Mode, climb, matched
 from coronium.inference.nuts import LONGEST_WARMUP, Chain, sample
+from coronium.inference.starts import SCAN_POINTS
 from coronium.physics.arrays import Array
 from coronium.physics.forward import emission_weighted_log_temperature, line_photons
 from coronium.physics.observation_model import Data, ModelArrays, erring_counts, expected_counts
@@ -40,6 +41,9 @@ class SamplerSettings:
         Steps of each round that adapt the step size, 19 at most.
     draws : int
         Kept per chain at least; all rounds but the first keep the same number.
+    deepest_tree : int
+        A step takes at most 2^deepest_tree - 1 leapfrogs. The chains of a batch wait for the slowest, so this caps the
+        cost; bright spectra are content with 4, faint ones, whose posteriors are less Gaussian, mix twice as fast with 5.
     evidence_draws : int
     predictive_draws : int
         Posterior draws that predictions are made for.
@@ -51,6 +55,7 @@ class SamplerSettings:
     rounds: int = 3
     warmup: int = 18
     draws: int = 100
+    deepest_tree: int = 5
     evidence_draws: int = 512
     predictive_draws: int = 48
     starts: int = 4
@@ -140,10 +145,12 @@ def scan(static: Static, arrays: ModelArrays, log_t: Array, log_n: Array, data: 
 
     def all_points(arrays: ModelArrays, log_t: Array, log_n: Array, data: Data) -> Array:
         def at(point: tuple[Array, Array]) -> Array:
-            z = start(static.space, arrays, data, *point)
-            return log_density(static.space, static.statistic, arrays, data, z)
+            z, source, background = matched(static.space, arrays, data, *point)
+            value = likelihood_of(static.space, static.statistic, arrays, data, z, source, background)
+            return value - 0.5 * jnp.sum(z.astype(jnp.float64) ** 2)
 
-        return jax.lax.map(at, (log_t, log_n), batch_size=8)
+        # Parts of one size: a rest would be compiled a second time.
+        return jax.lax.map(at, (log_t, log_n), batch_size=SCAN_POINTS // 6)
 
     return _spread(jax.vmap(all_points, (None, None, None, 0)), 3)(arrays, log_t, log_n, data)
 
@@ -152,21 +159,25 @@ def modes(static: Static, arrays: ModelArrays, data: Data, log_t: Array, log_n: 
     """Modes (batch, starts, ...) from starting points (batch, starts)."""
 
     def one(arrays: ModelArrays, data: Data, t: Array, n: Array) -> Mode:
-        return climb(static.space, static.statistic, arrays, data, start(static.space, arrays, data, t, n))
+        z, _, _ = matched(static.space, arrays, data, t, n)
+        return climb(static.space, static.statistic, arrays, data, z)
 
     over_starts = jax.vmap(one, (None, None, 0, 0))
     return _spread(jax.vmap(over_starts, (None, 0, 0, 0)))(arrays, data, log_t, log_n)
 
 
-def chains(static: Static, arrays: ModelArrays, data: Data, means: Array, choleskys: Array, keys: Array) -> Chain:
-    """Chains (batch, chains, ...): means (batch, chains, D), one mode per chain."""
+def chains(
+    static: Static, arrays: ModelArrays, data: Data, means: Array, factors: Array, starts: Array, keys: Array
+) -> Chain:
+    """One round of chains (batch, chains, ...): means (batch, chains, D), one metric per chain."""
     settings = static.settings
 
-    def one(arrays: ModelArrays, data: Data, mean: Array, cholesky: Array, key: Array) -> Chain:
+    def one(arrays: ModelArrays, data: Data, mean: Array, factor: Array, start: Array, key: Array) -> Chain:
         model = (static.space, static.statistic, arrays, data)
-        return sample(*model, mean, cholesky, key, settings.rounds, settings.warmup, settings.draws_of_round)
+        return sample(*model, mean, factor, start, key, settings.warmup, settings.draws_of_round, settings.deepest_tree)
 
-    return _spread(jax.vmap(one, (None, 0, 0, 0, 0)))(arrays, data, means, choleskys, keys)
+    over_chains = jax.vmap(one, (None, None, 0, 0, 0, 0))
+    return _spread(jax.vmap(over_chains, (None, 0, 0, 0, 0, 0)))(arrays, data, means, factors, starts, keys)
 
 
 def evidence(

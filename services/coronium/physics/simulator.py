@@ -205,7 +205,8 @@ class Simulator:
 
     def _erred(self, rng: np.random.Generator, z: FloatArray, source: FloatArray, background: FloatArray) -> FloatArray:
         """Expected counts (E, K, B) with the model's own error, as the likelihood has it: one per bin."""
-        mu = source + background
+        # The series that lays lines on bins rings below zero by a hair.
+        mu = np.maximum(source + background, 0.0)
         relative = float(model_error(self.model.space, jnp.asarray(z)))
         error = relative * np.asarray(erring_counts(self.model.arrays, source, background), float)
         if self.model.statistic is Statistic.POISSON:
