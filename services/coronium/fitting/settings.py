@@ -21,7 +21,7 @@ class FittingSettings(ServiceSettings):
     rounds: int = Field(3, ge=2, le=10, description="Rounds of a chain; each improves the metric of the next.")
     warmup: int = Field(18, ge=5, le=19, description="Steps of each round that adapt the step size.")
     draws: int = Field(100, ge=25, description="Kept draws of each chain.")
-    deepest_tree: int = Field(5, ge=2, le=10, description="A NUTS step takes at most 2^this - 1 leapfrogs.")
+    deepest_tree: int = Field(4, ge=2, le=10, description="A NUTS step takes at most 2^this - 1 leapfrogs.")
     batch_size: int = Field(8, ge=1, le=64, description="Spectra fitted at once.")
     batch_seconds: float = Field(0.5, gt=0, description="Longest wait for a batch to fill.")
     devices: int = Field(

@@ -43,7 +43,7 @@ class SamplerSettings:
         Kept per chain at least; all rounds but the first keep the same number.
     deepest_tree : int
         A step takes at most 2^deepest_tree - 1 leapfrogs. The chains of a batch wait for the slowest, so this caps the
-        cost; bright spectra are content with 4, faint ones, whose posteriors are less Gaussian, mix twice as fast with 5.
+        cost; bright spectra are content with 4, faint ones, whose posteriors are less Gaussian, mix better with 5.
     evidence_draws : int
     predictive_draws : int
         Posterior draws that predictions are made for.
@@ -55,7 +55,7 @@ class SamplerSettings:
     rounds: int = 3
     warmup: int = 18
     draws: int = 100
-    deepest_tree: int = 5
+    deepest_tree: int = 4
     evidence_draws: int = 512
     predictive_draws: int = 48
     starts: int = 4
