@@ -20,7 +20,7 @@ def create(settings: dict[str, Any]) -> FittingWorker:
     ----------
     settings : dict
         `emissivity_table`, `max_rung`, `chains`, `warmup`, `draws`, `batch_size`, `devices`,
-        `compilation_cache`, `warm_instruments`.
+        `compilation_cache`, `warm_instruments` (pairs of instrument and plasma model).
     """
     devices = settings["devices"] or os.cpu_count() or 1
     flag = f"--xla_force_host_platform_device_count={devices}"
@@ -59,17 +59,21 @@ class FittingWorker:
             settings=SamplerSettings(chains=s["chains"], warmup=s["warmup"], draws=s["draws"]),
             batch=s["batch_size"],
         )
-        for name in filter(None, (n.strip() for n in s["warm_instruments"].split(","))):
-            self._compile(name)
+        for instrument, plasma in s["warm_instruments"]:
+            self._compile(instrument, plasma)
         return self._fitter.table_version
 
-    def _compile(self, instrument: str) -> None:
+    def _compile(self, instrument: str, plasma: str) -> None:
+        from coronium.fit import Plasma
         from coronium.physics.instruments.registry import get_instrument
         from coronium.physics.simulator import Simulator
 
-        simulator = Simulator(self._fitter.models, get_instrument(instrument))
+        model = Plasma(plasma)
+        simulator = Simulator(
+            self._fitter.models, get_instrument(instrument), gaussian_dem=model is Plasma.GAUSSIAN_DEM
+        )
         spectra = [s for s, _ in simulator.draw(1, np.random.default_rng(0), (5.0, 6.0))]
-        self._fitter.fit(spectra)
+        self._fitter.fit(spectra, model)
 
     def work(self, jobs: list[FitJob]) -> list[Fitted | Rejected]:
         """Fit a batch; a spectrum that does not fit its instrument is rejected alone."""

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from coronium.contract.conversion import InvalidSpectrum, spectrum_from_message
 from coronium.contract.limits import MAX_SPECTRUM_BYTES
+from coronium.contract.plasma import PLASMA_MODELS
 from coronium.ingestion.channel_checks import check_channel
 from coronium.physics.instruments.registry import get_instrument, instrument_names
 from coronium.physics.spectrum import SourceKind, Spectrum
@@ -116,7 +117,7 @@ def _check_names(message: spectrum_pb2.Spectrum) -> None:
         if len(name) > MAX_NAME or not (name.isprintable() or not name):
             raise InvalidSpectrum(f"The name {name[:80]!r} is not at most {MAX_NAME} printable characters: shorten it.")
     if message.plasma_model not in spectrum_pb2.PlasmaModel.values():
-        raise InvalidSpectrum(f"plasma_model {message.plasma_model} does not exist: use ISOTHERMAL or GAUSSIAN_DEM.")
+        raise InvalidSpectrum(f"plasma_model {message.plasma_model} does not exist: use {' or '.join(PLASMA_MODELS)}.")
     if not math.isfinite(message.distance_pc) or message.distance_pc < 0:
         raise InvalidSpectrum(f"distance_pc is {message.distance_pc}: give parsecs, or 0 when unknown.")
     _check_annotations(message)
