@@ -126,7 +126,8 @@ class Client:
         """
         plasma = None if plasma_model is None else plasma_number(plasma_model)
         if isinstance(spectra, Spectrum | spectrum_pb2.Spectrum):
-            return next(self._way_in().publish([as_message(spectra, plasma)]))
+            message = as_message(spectra, plasma)
+            return next(self._way_in().publish([message]))
         return builtins.list(self._way_in().publish(as_message(spectrum, plasma) for spectrum in spectra))
 
     def get(self, id: str, with_observation: bool = False) -> Result:
