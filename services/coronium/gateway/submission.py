@@ -51,7 +51,7 @@ class ChannelInput(_Input):
     read_variance: list[_Number] = Field(
         default_factory=list, description="E * N variances of the detector noise, counts^2."
     )
-    line_width: float = Field(default=0.0, ge=0, description="FWHM of the lines in Angstrom; 0: the preset's.")
+    line_width: float = Field(default=0.0, ge=0, description="Nominal FWHM of the lines, Angstrom; 0: the preset's.")
 
 
 class SpectrumInput(_Input):
