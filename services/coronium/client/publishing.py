@@ -152,7 +152,7 @@ class KafkaPublisher:
     def _unreachable(self, error: KafkaError) -> ServiceUnreachable:
         return ServiceUnreachable(
             f"Kafka at {self._servers} did not take the spectrum: check that the broker runs and that the topic "
-            f"{self._topic} exists (`coronium topics create`) ({type(error).__name__}: {error})."
+            f"{self._topic} exists (`coronium topics create`) ({str(error).rstrip('.')})."
         )
 
 

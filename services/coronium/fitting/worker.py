@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from coronium.fitting.jobs import FitJob, Fitted
+from coronium.runtime.errors import StartError
 from coronium.runtime.stage import Rejected
 from coronium.v1 import dead_letter_pb2, features_pb2, spectrum_pb2
 
@@ -43,19 +44,29 @@ class FittingWorker:
         self._settings = settings
 
     def warm(self) -> str:
-        """Load the emissivity table and compile for the instruments named; the table's version."""
+        """Load the emissivity table and compile for the instruments named; the table's version.
+
+        Raises
+        ------
+        StartError
+            The table is missing or cannot be read.
+        """
         import jax
 
         from coronium.fit import Fitter
         from coronium.inference.engine import SamplerSettings
-        from coronium.physics.atomic.table import load_table
+        from coronium.physics.atomic.table import AtomicDataError, load_table
 
         s = self._settings
         if s["compilation_cache"]:
             jax.config.update("jax_compilation_cache_dir", str(s["compilation_cache"]))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+        try:
+            table = load_table(Path(s["emissivity_table"]) if s["emissivity_table"] else None)
+        except AtomicDataError as fault:
+            raise StartError(str(fault)) from None
         self._fitter = Fitter(
-            table=load_table(Path(s["emissivity_table"]) if s["emissivity_table"] else None),
+            table=table,
             settings=SamplerSettings(chains=s["chains"], warmup=s["warmup"], draws=s["draws"]),
             batch=s["batch_size"],
         )
