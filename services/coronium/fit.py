@@ -27,6 +27,7 @@ from coronium.physics.instruments.registry import get_instrument
 from coronium.physics.line_groups import LineGroups, line_groups
 from coronium.physics.observation_model import Data, ModelCache, ObservationModel, pack
 from coronium.physics.parameters import Priors
+from coronium.physics.simulator import empty_spectrum
 from coronium.physics.spectrum import Spectrum
 
 __all__ = ["Diagnostics", "FitResult", "Fitter", "Flag", "Plasma", "Rung", "SamplerSettings", "StartMap", "fit_spectra"]
@@ -83,6 +84,21 @@ class Fitter:
             batch = self.batch if model.space.exposures == 1 else 1
             self._engines[key] = (Engine(model, self.settings, batch), line_groups(model))
         return self._engines[key]
+
+    def prepare(self, kinds: Sequence[tuple[str, Plasma]], rung: Rung = Rung.NUTS) -> None:
+        """Compile for single exposures of presets, all side by side; return when it is done.
+
+        Parameters
+        ----------
+        kinds : sequence of (instrument, plasma)
+        """
+        engines = []
+        for name, plasma in kinds:
+            engine, _ = self._engine(self.model(empty_spectrum(get_instrument(name)), plasma))
+            engine.prepare(programs_of(rung))
+            engines.append(engine)
+        for engine in engines:
+            engine.wait()
 
     def fit(
         self,
@@ -169,7 +185,7 @@ class Fitter:
         seeds: NDArray[np.int64],
     ) -> list[FitResult]:
         began = time.perf_counter()
-        engine.prepare(WHOLE if rung is Rung.NUTS else TRIAGE)
+        engine.prepare(programs_of(rung))
         model, settings = engine.model, self.settings
         packed = [pack(model, s) for s in spectra]
         data = stack(packed, engine.batch)
@@ -235,6 +251,11 @@ class Fitter:
                 )
             )
         return results
+
+
+def programs_of(rung: Rung) -> tuple[str, ...]:
+    """Names of the programs that a rung needs."""
+    return WHOLE if rung is Rung.NUTS else TRIAGE
 
 
 def fit_spectra(

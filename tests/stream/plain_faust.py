@@ -1,6 +1,11 @@
-"""A faust application written as its manual shows, to see what it commits when its agent raises.
+"""Faust applications written as its manual shows, to see what they commit when something goes wrong.
 
-Arguments: broker address, group, topic. The agent raises on every record.
+Arguments: broker address, group, topic, and which agent:
+
+    raise         raises on every record
+    take          takes up to ten records at once and raises
+    hang          goes through records until one says ``hang``, which never ends
+    concurrency   two of it at once: ``hang`` never ends, the other goes on
 """
 
 import asyncio
@@ -9,7 +14,34 @@ import sys
 import faust
 
 
-async def main(address: str, group: str, topic: str) -> None:
+async def work(value: bytes) -> None:
+    """Never end where the record says so."""
+    if value == b"hang":
+        await asyncio.Event().wait()
+
+
+async def fail(stream: faust.StreamT[bytes]) -> None:
+    """Raise on every record."""
+    async for _ in stream:
+        raise RuntimeError("the work failed")
+
+
+async def take(stream: faust.StreamT[bytes]) -> None:
+    """Raise on every batch."""
+    async for _ in stream.take(10, within=0.5):
+        raise RuntimeError("the work failed")
+
+
+async def go_through(stream: faust.StreamT[bytes]) -> None:
+    """Work on one record after the other."""
+    async for value in stream:
+        await work(value)
+
+
+AGENTS = {"raise": fail, "take": take, "hang": go_through, "concurrency": go_through}
+
+
+async def main(address: str, group: str, topic: str, agent: str) -> None:
     """Run until killed."""
     app = faust.App(
         group,
@@ -23,12 +55,8 @@ async def main(address: str, group: str, topic: str) -> None:
         topic_disable_leader=True,
         web_enabled=False,
     )
-
-    @app.agent(app.topic(topic, value_type=bytes, value_serializer="raw"))
-    async def fail(stream: faust.StreamT[bytes]) -> None:
-        async for _ in stream:
-            raise RuntimeError("the work failed")
-
+    source = app.topic(topic, value_type=bytes, value_serializer="raw")
+    app.agent(source, concurrency=2 if agent == "concurrency" else 1)(AGENTS[agent])
     app.finalize()
     await app.start()
     await asyncio.Event().wait()

@@ -96,13 +96,3 @@ def test_a_reload_takes_the_new_network_and_a_corrupt_one_keeps_the_old(stream: 
         assert features(stream)[b"sun/after"].network_version
     finally:
         service.kill()
-
-
-def test_weights_that_are_missing_end_the_start_with_one_sentence(stream: Stream, tmp_path: Path, weights: Path):
-    (weights / "hinode-eis.safetensors").unlink()
-    service = Service(stream, tmp_path / "extraction.log", "coronium.extraction", EXTRACTION__WEIGHTS=str(weights))
-    assert service.process.wait(30) == 1
-    said = [line for line in service.log.read_text().splitlines() if not line.startswith("{")]
-    assert len(said) == 1
-    assert "hinode-eis.safetensors are missing" in said[0]
-    assert "coronium train" in said[0]

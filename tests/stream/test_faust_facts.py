@@ -1,24 +1,71 @@
-"""Why the stage loop commits by itself: what faust does with a record whose work failed.
+"""Why the stage loop commits by itself: what faust alone commits when something goes wrong.
 
-When this fails, faust has changed and `coronium.runtime.faust_app` may be made simpler.
+Each test reads the committed offset. When one fails, faust has changed and `coronium.runtime.faust_app` may be made
+simpler.
 """
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
 
 from coronium.contract.topics import SPECTRA, StageName
 from tests._shared import REPOSITORY
 from tests.stream.broker import Stream
 from tests.stream.service import eventually
 
+Start = Callable[[str, list[bytes]], subprocess.Popen[bytes]]
 
-def test_faust_alone_commits_a_record_whose_work_failed(stream: Stream) -> None:
-    stream.publish(SPECTRA, [(b"target", b"lost")], partition=0)
-    group = stream.kafka.topics.group(StageName.EXTRACTION)
-    command = [sys.executable, "-m", "tests.stream.plain_faust", stream.address, group, stream.name(SPECTRA)]
-    process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
-    try:
-        eventually(lambda: stream.committed(StageName.EXTRACTION, SPECTRA) == {0: 1}, 20, "the loss")
-    finally:
+COMMITS = 1.5
+"""Seconds in which an application that commits every half second has committed all it will."""
+
+
+@pytest.fixture
+def start(stream: Stream) -> Iterator[Start]:
+    """Start an application of faust's on records of one partition; killed at the end."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(agent: str, values: list[bytes]) -> subprocess.Popen[bytes]:
+        stream.publish(SPECTRA, [(b"target", value) for value in values], partition=0)
+        group = stream.kafka.topics.group(StageName.EXTRACTION)
+        arguments = [stream.address, group, stream.name(SPECTRA), agent]
+        command = [sys.executable, "-m", "tests.stream.plain_faust", *arguments]
+        running.append(subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL))
+        return running[-1]
+
+    yield start
+    for process in running:
         process.kill()
         process.wait()
+
+
+def committed(stream: Stream) -> dict[int, int]:
+    return stream.committed(StageName.EXTRACTION, SPECTRA)
+
+
+def test_a_record_whose_work_raised_is_committed(stream: Stream, start: Start) -> None:
+    start("raise", [b"lost"])
+    eventually(lambda: committed(stream) == {0: 1}, 20, "the loss")
+
+
+def test_a_batch_whose_work_raised_is_committed_whole(stream: Stream, start: Start) -> None:
+    start("take", [b"lost", b"lost too", b"lost as well"])
+    eventually(lambda: committed(stream) == {0: 3}, 20, "the loss")
+
+
+def test_a_kill_leaves_the_record_in_work_uncommitted_and_those_before_it_committed(
+    stream: Stream, start: Start
+) -> None:
+    process = start("hang", [b"1", b"2", b"hang", b"4"])
+    eventually(lambda: committed(stream) == {0: 2}, 20, "the commit")
+    time.sleep(COMMITS)
+    process.kill()
+    process.wait()
+    assert committed(stream) == {0: 2}
+
+
+def test_two_agents_at_once_commit_past_a_record_in_work(stream: Stream, start: Start) -> None:
+    start("concurrency", [b"1", b"hang", b"3", b"4"])
+    eventually(lambda: committed(stream).get(0, 0) > 2, 20, "the loss")

@@ -1,5 +1,7 @@
 """The shipped table's promises, and what a missing or broken file says."""
 
+import lzma
+
 import numpy as np
 import pytest
 
@@ -52,17 +54,21 @@ def test_every_ion_says_which_chianti_release_it_comes_from(table):
     assert len(ions) > 150
 
 
+# Intact as far as xz can tell, and begins like the archive of a table.
+OTHER = lzma.compress(b"PK\x03\x04 and then something else")
+
+
 def test_a_missing_table_says_how_to_make_one(tmp_path):
     with pytest.raises(AtomicDataError, match=r"no emissivity table at .*coronium atomic build"):
         load_table(tmp_path / "none.npz.xz")
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "another file"])
 def test_a_corrupt_table_is_one_sentence(tmp_path, damage):
     content = bytearray(SHIPPED.read_bytes())
     if damage == "flipped":
         content[len(content) // 2] ^= 0xFF
-    broken = {"cut": content[:100_000], "flipped": content, "empty": b""}[damage]
+    broken = {"cut": content[:100_000], "flipped": content, "empty": b"", "another file": OTHER}[damage]
     path = tmp_path / "broken.npz.xz"
     path.write_bytes(bytes(broken))
     with pytest.raises(AtomicDataError, match="cannot be read"):

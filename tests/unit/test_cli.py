@@ -12,8 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from coronium.cli.failures import CommandError, explain
-from coronium.cli.main import app
+from coronium.cli.main import app, main
 from coronium.contract.conversion import spectrum_from_message
+from coronium.network.files import WeightsError, read_network
 from coronium.physics.readers.tabular import write_spectra
 from tests.unit.spectra import good_spectrum
 
@@ -94,6 +95,49 @@ def test_publishing_where_nobody_listens_says_so(tmp_path: Path):
     done = coronium("publish", str(path), "--ingestion", NOBODY)
     assert done.returncode == 4
     assert "ingestion service at 127.0.0.1:9 does not answer" in done.stderr
+
+
+def test_an_unreachable_broker_or_database_is_one_sentence_and_nothing_else(tmp_path: Path):
+    path = tmp_path / "spectra.h5"
+    write_spectra(path, [spectrum_from_message(good_spectrum())])
+    url = f"postgresql://me:secret@{NOBODY}/coronium"
+    for arguments, environment, words in (
+        (("publish", str(path), "--kafka", NOBODY), {"CORONIUM_CLIENT__TIMEOUT_SECONDS": "2"}, "check that the broker"),
+        (("db", "upgrade"), {"CORONIUM_RESULTS__DATABASE_URL": url}, "check that it is running"),
+    ):
+        done = coronium(*arguments, **environment)
+        assert (done.returncode, done.stdout) == (4, "")
+        (sentence,) = done.stderr.splitlines()
+        assert sentence.startswith("coronium: ")
+        assert words in sentence
+        assert "secret" not in sentence
+
+
+@pytest.mark.parametrize(("content", "words"), [(None, "There is no emissivity table"), (b"junk", "cannot be read")])
+def test_a_missing_or_corrupt_emissivity_table_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, content: bytes | None, words: str
+):
+    table = tmp_path / "emissivity.npz.xz"
+    if content is not None:
+        table.write_bytes(content)
+    path = tmp_path / "spectra.h5"
+    write_spectra(path, [spectrum_from_message(good_spectrum())])
+    monkeypatch.setattr("coronium.physics.atomic.table.SHIPPED", table)
+    monkeypatch.setattr(sys, "argv", ["coronium", "fit", str(path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    (sentence,) = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert words in sentence
+    assert "coronium atomic build --chianti DIR" in sentence
+
+
+def test_weights_that_cannot_be_used_are_one_sentence(tmp_path: Path):
+    with pytest.raises(WeightsError) as missing:
+        read_network("hinode-eis", tmp_path)
+    sentence, code = explain(missing.value) or ("", 0)
+    assert "coronium train --instrument hinode-eis" in sentence
+    assert code == 1
 
 
 def test_a_missing_extra_is_one_sentence_naming_the_pip_command():

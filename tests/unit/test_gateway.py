@@ -189,6 +189,21 @@ async def test_a_spectrum_in_json_is_the_message_it_stands_for(client: httpx.Asy
     assert published == [sent]
 
 
+async def test_the_plasma_model_is_asked_for_and_answered_in_the_words_of_the_command_line(
+    client: httpx.AsyncClient, published: Published, engine: Engine
+) -> None:
+    body = body_of(spectrum()) | {"plasma_model": "gaussian-dem"}
+    assert (await client.post("/v1/spectra", json=body)).status_code == 202
+    assert published[0].plasma_model == spectrum_pb2.PLASMA_MODEL_GAUSSIAN_DEM
+    stored = posterior()
+    stored.plasma_model = spectrum_pb2.PLASMA_MODEL_GAUSSIAN_DEM
+    write(engine, stored)
+    assert (await client.get(f"/v1/results/{stored.result_id}")).json()["plasma_model"] == "gaussian-dem"
+    wrong = await client.post("/v1/spectra", json=body | {"plasma_model": "gaussian_dem"})
+    assert wrong.status_code == 422
+    assert "'isothermal' or 'gaussian-dem'" in sentence(wrong)
+
+
 async def test_a_mask_is_a_list_of_truths(client: httpx.AsyncClient, published: Published) -> None:
     body = body_of(spectrum())
     body["channels"][0]["mask"] = [True] * 39 + [False]  # type: ignore[index]

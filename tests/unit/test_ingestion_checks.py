@@ -59,7 +59,7 @@ def _first(message):
         (lambda m: setattr(m.exposures[0], "seconds", 0.0), "lasts 0.0 seconds"),
         (lambda m: setattr(m.exposures[0].start, "nanos", -1), "no valid time"),
         (lambda m: setattr(_first(m), "name", "unheard-of"), "is none of hinode-eis's"),
-        (lambda m: setattr(_first(m), "line_width", 11.0), "line_width is 11.0"),
+        (lambda m: setattr(_first(m), "line_width", 11.0), "line_width is 11 and"),
         (lambda m: setattr(_first(m), "statistic", 0), "statistic is not specified"),
         (lambda m: _first(m).counts.append(1.0), "counts has 5 values, expected 4"),
         (lambda m: _first(m).ClearField("wavelength_edges"), "at least two wavelength_edges"),
@@ -127,21 +127,50 @@ def test_anything_may_stand_in_masked_bins():
     assert (clean.counts[1], clean.area_exposure[1], clean.read_variance[1]) == (0.0, 0.0, 0.0)
 
 
-def test_an_unknown_instrument_passes_only_with_line_widths():
+@pytest.mark.parametrize("line_width", [0.0, 0.05])
+def test_an_unknown_instrument_is_refused_whatever_it_says_of_its_lines(line_width):
     message = good_spectrum()
     message.instrument = "my-rocket"
+    message.channels[0].line_width = line_width
     refused = _refusal(message)
     assert refused.reason == UNKNOWN_INSTRUMENT
-    assert "line_width" in refused.detail
-    message.channels[0].line_width = 0.05
-    check(message)
+    assert "'my-rocket' is not known: the stream fits hinode-eis, chandra-letg, chandra-meg, euve" in refused.detail
 
 
-def test_the_source_of_an_unknown_instrument_must_be_given():
+def test_a_channel_that_the_instrument_lacks_is_refused_whatever_it_says_of_its_lines():
     message = good_spectrum()
-    message.instrument, message.source = "my-rocket", spectrum_pb2.SOURCE_KIND_UNSPECIFIED
-    message.channels[0].line_width = 0.05
-    assert "source is not specified" in _refusal(message).detail
+    message.channels[0].name, message.channels[0].line_width = "fe-99", 0.05
+    assert "'fe-99' is none of hinode-eis's: name it as there (ar-14-194, " in _refusal(message).detail
+
+
+def test_a_line_width_passes_where_the_fit_can_come_to_it():
+    message = good_spectrum()
+    message.channels[0].line_width = 0.08
+    check(message)
+    message.channels[0].line_width = 0.5
+    assert "line_width is 0.5 and the instrument's lines have 0.0675 Angstrom: give 0" in _refusal(message).detail
+
+
+def test_channels_of_different_statistics_are_refused():
+    message = good_spectrum()
+    message.channels.append(message.channels[0])
+    message.channels[1].name, message.channels[1].statistic = "fe-12-192", spectrum_pb2.STATISTIC_FLUX
+    assert "different statistics (COUNTS_WITH_READ_NOISE, FLUX)" in _refusal(message).detail
+
+
+def test_what_passes_can_be_laid_out_for_a_fit():
+    from coronium.contract.conversion import spectrum_from_message, spectrum_to_message
+    from coronium.physics.atomic.table import load_table
+    from coronium.physics.instruments.registry import instrument_names
+    from coronium.physics.observation_model import ModelCache
+    from coronium.physics.simulator import empty_spectrum
+
+    models = ModelCache(load_table())
+    for name in instrument_names():
+        instrument = get_instrument(name)
+        message = spectrum_to_message(empty_spectrum(instrument))
+        check(message)
+        models.get(instrument, spectrum_from_message(message))
 
 
 def test_a_known_instrument_says_what_its_sources_are():

@@ -8,18 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coronium.cli.options import Json, Seed
+from coronium.cli.options import Json, Plasma, PlasmaModel, Seed
 
 if TYPE_CHECKING:
     from coronium.client.result import Result
     from coronium.fit import FitResult
-
-
-class PlasmaModel(StrEnum):
-    """Temperature structure."""
-
-    ISOTHERMAL = "isothermal"
-    GAUSSIAN_DEM = "gaussian-dem"
 
 
 class Engine(StrEnum):
@@ -31,7 +24,7 @@ class Engine(StrEnum):
 
 def fit(
     file: Annotated[Path, typer.Argument(help="Spectra: HDF5, OGIP PHA, an EIS raster (.data.h5), CSV or ECSV.")],
-    plasma: Annotated[PlasmaModel, typer.Option(help="Temperature structure.")] = PlasmaModel.ISOTHERMAL,
+    plasma: Plasma = PlasmaModel.ISOTHERMAL,
     engine: Annotated[
         Engine, typer.Option(help="nuts: the posterior; mode: Gaussian approximation, for triage.")
     ] = Engine.NUTS,
@@ -91,10 +84,11 @@ def as_result(fitted: FitResult) -> Result:
     from coronium.client.reading import read_result
     from coronium.contract.conversion import spectrum_to_message
     from coronium.contract.identity import fingerprint
+    from coronium.contract.plasma import plasma_number
     from coronium.fitting.messages import posterior_message
     from coronium.v1 import features_pb2, spectrum_pb2
 
     spectrum = spectrum_to_message(fitted.spectrum)
-    spectrum.plasma_model = spectrum_pb2.PlasmaModel.Value(f"PLASMA_MODEL_{fitted.plasma.name}")
+    spectrum.plasma_model = plasma_number(fitted.plasma.value)
     observation = spectrum_pb2.Observation(spectrum=spectrum, fingerprint=fingerprint(spectrum))
     return read_result(posterior_message(fitted, features_pb2.Features(observation=observation)), observation)

@@ -60,8 +60,8 @@ app.add_typer(instruments.app, name="instruments", rich_help_panel=SCIENCE)
 
 def main() -> None:
     """Run the command line; an expected failure is one sentence on standard error, never a traceback."""
-    # Libraries that configure logging for themselves would otherwise show every connection to Kafka.
-    logging.getLogger("kafka").setLevel(logging.WARNING)
+    # What a broker does wrong is told in the command's own sentence, not once more for every try to connect.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
         app()
     except KeyboardInterrupt:

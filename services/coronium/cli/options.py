@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+
+class PlasmaModel(StrEnum):
+    """Temperature structure."""
+
+    ISOTHERMAL = "isothermal"
+    GAUSSIAN_DEM = "gaussian-dem"
+
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for a machine instead of a table.")]
 
@@ -22,5 +31,6 @@ KafkaAddress = Annotated[
     str | None,
     typer.Option("--kafka", metavar="HOST:PORT", help="Kafka brokers; default: CORONIUM_KAFKA__BOOTSTRAP_SERVERS."),
 ]
+Plasma = Annotated[PlasmaModel, typer.Option(help="Temperature structure to fit.")]
 Target = Annotated[str | None, typer.Option(help="The exact target, or a prefix ending in *.")]
 Seed = Annotated[int, typer.Option(help="Of the random numbers: the same seed gives the same answer.")]

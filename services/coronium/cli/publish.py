@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coronium.cli.options import IngestionAddress, Json, KafkaAddress
+from coronium.cli.options import IngestionAddress, Json, KafkaAddress, Plasma, PlasmaModel
 
 if TYPE_CHECKING:
     from coronium.physics.spectrum import Spectrum
@@ -22,6 +22,7 @@ def publish(
     ] = False,
     instrument: Annotated[str | None, typer.Option(help="Needed for PHA files and tables.")] = None,
     target: Annotated[str, typer.Option(help="Name of the target, instead of the file's own.")] = "",
+    plasma: Plasma = PlasmaModel.ISOTHERMAL,
     kafka: KafkaAddress = None,
     ingestion: IngestionAddress = None,
     as_json: Json = False,
@@ -32,7 +33,7 @@ def publish(
     spectra = _spectra(file, demo_data, instrument, target)
     with settings.connect(kafka=kafka, ingestion=ingestion) as client:
         for spectrum in spectra:
-            fingerprint = client.publish(spectrum)
+            fingerprint = client.publish(spectrum, plasma_model=plasma.value)
             if as_json:
                 output.write_json({"target": spectrum.target, "name": spectrum.name, "fingerprint": fingerprint})
             else:

@@ -16,6 +16,7 @@ from coronium.client.queries import Filters, filter_message
 from coronium.client.reading import draws_array, read_dead_letter, read_result
 from coronium.client.result import DeadLetter, Result
 from coronium.client.watching import Watch
+from coronium.contract.plasma import plasma_number
 from coronium.contract.topics import DEFAULT_PREFIX
 from coronium.physics.spectrum import Spectrum
 from coronium.v1 import results_pb2, results_pb2_grpc, spectrum_pb2
@@ -87,18 +88,24 @@ class Client:
             self._publisher = None
 
     @overload
-    def publish(self, spectra: AnySpectrum) -> str: ...
+    def publish(self, spectra: AnySpectrum, plasma_model: str | None = None) -> str: ...
 
     @overload
-    def publish(self, spectra: Iterable[AnySpectrum]) -> builtins.list[str]: ...
+    def publish(self, spectra: Iterable[AnySpectrum], plasma_model: str | None = None) -> builtins.list[str]: ...
 
-    def publish(self, spectra: AnySpectrum | Iterable[AnySpectrum]) -> str | builtins.list[str]:
+    def publish(
+        self, spectra: AnySpectrum | Iterable[AnySpectrum], plasma_model: str | None = None
+    ) -> str | builtins.list[str]:
         """Publish one spectrum or many.
 
         Parameters
         ----------
         spectra : Spectrum, its message, or an iterable of them
             An iterable may be as long as it likes; it is read as it is sent.
+        plasma_model : str or None
+            The temperature structure to fit: `isothermal` or `gaussian-dem`. None: what a message asks for
+            itself, and isothermal where it asks for nothing. The same data under two models are two spectra,
+            each with its own fingerprint and result.
 
         Returns
         -------
@@ -114,11 +121,14 @@ class Client:
             those before it were published.
         ServiceUnreachable
             The broker or the service does not answer.
+        ValueError
+            There is no such plasma model; nothing was sent.
         """
+        plasma = None if plasma_model is None else plasma_number(plasma_model)
         if isinstance(spectra, Spectrum | spectrum_pb2.Spectrum):
-            message = as_message(spectra)
+            message = as_message(spectra, plasma)
             return next(self._way_in().publish([message]))
-        return builtins.list(self._way_in().publish(map(as_message, spectra)))
+        return builtins.list(self._way_in().publish(as_message(spectrum, plasma) for spectrum in spectra))
 
     def get(self, id: str, with_observation: bool = False) -> Result:
         """Return one result with its draws and predictive bands.

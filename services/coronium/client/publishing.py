@@ -38,8 +38,15 @@ class Publisher(Protocol):
         ...
 
 
-def as_message(spectrum: AnySpectrum) -> spectrum_pb2.Spectrum:
+def as_message(spectrum: AnySpectrum, plasma: spectrum_pb2.PlasmaModel | None = None) -> spectrum_pb2.Spectrum:
     """Return a spectrum as a message whose lengths are consistent and whose size the stream takes.
+
+    Parameters
+    ----------
+    spectrum : Spectrum, or its message
+        A message is never changed.
+    plasma : PlasmaModel or None
+        What to ask for; None leaves what a message asks for itself.
 
     Raises
     ------
@@ -54,6 +61,11 @@ def as_message(spectrum: AnySpectrum) -> spectrum_pb2.Spectrum:
             spectrum_from_message(message)
     except InvalidSpectrum as problem:
         raise SpectrumRejected(str(problem)) from None
+    if plasma is not None and message.plasma_model != plasma:
+        asked = spectrum_pb2.Spectrum()
+        asked.CopyFrom(message)
+        asked.plasma_model = plasma
+        message = asked
     size = message.ByteSize()
     if size > MAX_SPECTRUM_BYTES:
         raise SpectrumRejected(
@@ -140,7 +152,7 @@ class KafkaPublisher:
     def _unreachable(self, error: KafkaError) -> ServiceUnreachable:
         return ServiceUnreachable(
             f"Kafka at {self._servers} did not take the spectrum: check that the broker runs and that the topic "
-            f"{self._topic} exists (`coronium topics create`) ({type(error).__name__}: {error})."
+            f"{self._topic} exists (`coronium topics create`) ({str(error).rstrip('.')})."
         )
 
 

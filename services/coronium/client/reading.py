@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from coronium.client.result import DeadLetter, Line, Parameter, PredictiveBand, Result
 from coronium.contract.conversion import spectrum_from_message
+from coronium.contract.plasma import plasma_word
 from coronium.v1 import dead_letter_pb2, posterior_pb2, spectrum_pb2
 
 
@@ -31,7 +32,7 @@ def read_result(
         observed_at=_time(posterior, "observed_at"),
         received_at=_time(posterior, "received_at"),
         fitted_at=_time(posterior, "fitted_at"),
-        plasma_model=_word(spectrum_pb2.PlasmaModel, posterior.plasma_model, "PLASMA_MODEL_"),
+        plasma_model=plasma_word(posterior.plasma_model),
         rung=_word(posterior_pb2.Rung, posterior.rung, "RUNG_"),
         parameters={summary.name: _parameter(summary) for summary in posterior.parameters},
         lines=tuple(_line(line) for line in posterior.lines),

@@ -164,7 +164,7 @@ class Result:
     observed_at, received_at, fitted_at : datetime or None
         UTC.
     plasma_model : str
-        `isothermal` or `gaussian_dem`.
+        `isothermal` or `gaussian-dem`.
     rung : str
         How the answer was found: `nuts`, `importance`, `mode` or `network`.
     parameters : dict of str to Parameter

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from coronium.contract.conversion import InvalidSpectrum, spectrum_from_message
-from coronium.network.files import combined_version, known_instruments
+from coronium.network.files import WeightsError, combined_version, known_instruments
 from coronium.network.prediction import Prediction, Predictor
 from coronium.physics.spectrum import Spectrum
+from coronium.runtime.errors import StartError
 from coronium.runtime.stage import Rejected
 from coronium.v1 import dead_letter_pb2, features_pb2, spectrum_pb2
 
@@ -53,10 +54,19 @@ class ExtractionWorker:
         self._predictors: dict[str, Predictor] = {}
 
     def warm(self) -> str:
-        """Load every network; return one hash over all of them."""
-        for name in known_instruments(self._weights):
-            self._predictors[name] = Predictor(name, self._device, self._weights)
-        return combined_version(self._weights)
+        """Load every network; return one hash over all of them.
+
+        Raises
+        ------
+        StartError
+            Weights are missing or cannot be read.
+        """
+        try:
+            for name in known_instruments(self._weights):
+                self._predictors[name] = Predictor(name, self._device, self._weights)
+            return combined_version(self._weights)
+        except WeightsError as fault:
+            raise StartError(str(fault)) from None
 
     def work(self, jobs: list[bytes]) -> list[Extracted | Rejected]:
         """Turn serialised observations into features."""

@@ -8,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from coronium.contract.identity import single_result_id
 from coronium.fit import FitResult, Rung
+from coronium.fitting.message_size import limit_size
 from coronium.v1 import features_pb2, posterior_pb2
 
 _RUNGS = {Rung.MODE: posterior_pb2.RUNG_MODE, Rung.NUTS: posterior_pb2.RUNG_NUTS}
@@ -25,7 +26,9 @@ def model_versions(versions: dict[str, str], network: str) -> posterior_pb2.Mode
 
 
 def posterior_message(result: FitResult, features: features_pb2.Features) -> posterior_pb2.Posterior:
-    """Write a fit as a message.
+    """Write a fit as a message of at most `MAX_POSTERIOR_BYTES`, with at most `MAX_POSTERIOR_DRAWS` draws.
+
+    What would not fit is thinned, the draws first, then the bands: see `coronium.fitting.message_size`.
 
     Parameters
     ----------
@@ -112,6 +115,7 @@ def posterior_message(result: FitResult, features: features_pb2.Features) -> pos
             mean_leapfrog_steps=d.mean_leapfrog_steps,
         )
     )
+    limit_size(message)
     return message
 
 

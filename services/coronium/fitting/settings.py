@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from coronium.contract.plasma import plasma_number
 from coronium.runtime.settings import ServiceSettings
 
 
@@ -31,5 +32,29 @@ class FittingSettings(ServiceSettings):
         None, description="Folder that keeps compiled programs between starts; none: compiled at each start."
     )
     warm_instruments: str = Field(
-        "", description="Instruments whose programs are compiled before the first spectrum, separated by commas."
+        "",
+        description="Instruments whose programs are compiled before the first spectrum, separated by commas: "
+        "`hinode-eis` for isothermal plasma, `hinode-eis:gaussian-dem` for a distribution of temperatures.",
     )
+
+    @field_validator("warm_instruments")
+    @classmethod
+    def _check_warm_instruments(cls, value: str) -> str:
+        pairs = warm_pairs(value)
+        if pairs:
+            # Not at the top: settings are also read where no science is installed.
+            from coronium.physics.instruments.registry import get_instrument
+
+            for instrument, plasma in pairs:
+                try:
+                    get_instrument(instrument)
+                    plasma_number(plasma)
+                except LookupError as unknown:
+                    raise ValueError(str(unknown)) from None
+        return value
+
+
+def warm_pairs(value: str) -> list[tuple[str, str]]:
+    """Return (instrument, plasma model) for each entry of `warm_instruments`, in order; unchecked."""
+    entries = [entry.strip() for entry in value.split(",") if entry.strip()]
+    return [(name, plasma if colon else "isothermal") for name, colon, plasma in (e.partition(":") for e in entries)]

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from coronium.contract.topics import EPOCHS, FEATURES, POSTERIORS, StageName, Topic
 from coronium.fitting.jobs import FitJob, Fitted
-from coronium.fitting.settings import FittingSettings
+from coronium.fitting.settings import FittingSettings, warm_pairs
 from coronium.runtime import metrics
 from coronium.runtime.stage import Incoming, Outgoing, Rejected, Stage
 from coronium.v1 import dead_letter_pb2, epoch_pb2, features_pb2
@@ -47,7 +47,7 @@ class FittingStage(Stage[FitJob, Fitted]):
             "batch_size": s.batch_size,
             "devices": s.devices,
             "compilation_cache": str(s.compilation_cache or ""),
-            "warm_instruments": s.warm_instruments,
+            "warm_instruments": warm_pairs(s.warm_instruments),
         }
 
     def decode(self, incoming: Incoming) -> FitJob:

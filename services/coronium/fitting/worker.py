@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from coronium.fitting.jobs import FitJob, Fitted
+from coronium.runtime.errors import StartError
 from coronium.runtime.stage import Rejected
 from coronium.v1 import dead_letter_pb2, features_pb2, spectrum_pb2
 
@@ -19,7 +20,7 @@ def create(settings: dict[str, Any]) -> FittingWorker:
     ----------
     settings : dict
         `emissivity_table`, `max_rung`, `chains`, `rounds`, `warmup`, `draws`, `deepest_tree`, `batch_size`, `devices`,
-        `compilation_cache`, `warm_instruments`.
+        `compilation_cache`, `warm_instruments` (pairs of instrument and plasma model).
     """
     from coronium.compute import use
 
@@ -40,30 +41,31 @@ class FittingWorker:
         self._settings = settings
 
     def warm(self) -> str:
-        """Load the emissivity table and compile for the instruments named; the table's version."""
-        from coronium.fit import Fitter
-        from coronium.inference.programs import SamplerSettings
-        from coronium.physics.atomic.table import load_table
+        """Load the emissivity table and compile for the instruments named; the table's version.
+
+        Raises
+        ------
+        StartError
+            The table is missing or cannot be read.
+        """
+        from coronium.fit import Fitter, Plasma, Rung, SamplerSettings
+        from coronium.physics.atomic.table import AtomicDataError, load_table
 
         s = self._settings
+        try:
+            table = load_table(Path(s["emissivity_table"]) if s["emissivity_table"] else None)
+        except AtomicDataError as fault:
+            raise StartError(str(fault)) from None
         self._fitter = Fitter(
-            table=load_table(Path(s["emissivity_table"]) if s["emissivity_table"] else None),
+            table=table,
             settings=SamplerSettings(
                 **{name: s[name] for name in ("chains", "rounds", "warmup", "draws", "deepest_tree")}
             ),
             batch=s["batch_size"],
         )
-        for name in filter(None, (n.strip() for n in s["warm_instruments"].split(","))):
-            self._compile(name)
+        kinds = [(instrument, Plasma(plasma)) for instrument, plasma in s["warm_instruments"]]
+        self._fitter.prepare(kinds, Rung(s["max_rung"]))
         return self._fitter.table_version
-
-    def _compile(self, instrument: str) -> None:
-        from coronium.physics.instruments.registry import get_instrument
-        from coronium.physics.simulator import Simulator
-
-        simulator = Simulator(self._fitter.models, get_instrument(instrument))
-        spectra = [s for s, _ in simulator.draw(1, np.random.default_rng(0), (5.0, 6.0))]
-        self._fitter.fit(spectra)
 
     def work(self, jobs: list[FitJob]) -> list[Fitted | Rejected]:
         """Fit a batch; a spectrum that does not fit its instrument is rejected alone."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from coronium.contract.plasma import plasma_word
 from coronium.gateway import schemas
 from coronium.v1 import dead_letter_pb2, posterior_pb2, results_pb2, spectrum_pb2
 
@@ -75,7 +76,7 @@ def _result_fields(posterior: posterior_pb2.Posterior) -> dict[str, Any]:
         "observed_at": _instant(posterior, "observed_at"),
         "received_at": _instant(posterior, "received_at"),
         "fitted_at": _instant(posterior, "fitted_at"),
-        "plasma_model": _name(spectrum_pb2.PlasmaModel, posterior.plasma_model),
+        "plasma_model": plasma_word(posterior.plasma_model),
         "rung": _name(posterior_pb2.Rung, posterior.rung),
         "parameters": [_parameter(summary) for summary in posterior.parameters],
         "lines": [schemas.Line(**_plain(line)) for line in posterior.lines],

@@ -97,7 +97,7 @@ class Result(BaseModel):
     observed_at: datetime | None
     received_at: datetime | None
     fitted_at: datetime | None
-    plasma_model: str
+    plasma_model: str = Field(description="isothermal or gaussian-dem.")
     rung: str = Field(description="network, mode, nuts or importance.")
     parameters: list[Parameter]
     lines: list[Line]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from coronium.contract.plasma import plasma_number
 from coronium.v1 import spectrum_pb2
 
 # Single precision holds no larger number.
@@ -18,10 +19,6 @@ _STATISTICS = {
     "flux": spectrum_pb2.STATISTIC_FLUX,
 }
 _SOURCES = {"resolved": spectrum_pb2.SOURCE_KIND_RESOLVED, "star": spectrum_pb2.SOURCE_KIND_STAR}
-_PLASMA_MODELS = {
-    "isothermal": spectrum_pb2.PLASMA_MODEL_ISOTHERMAL,
-    "gaussian_dem": spectrum_pb2.PLASMA_MODEL_GAUSSIAN_DEM,
-}
 
 
 class _Input(BaseModel):
@@ -54,7 +51,7 @@ class ChannelInput(_Input):
     read_variance: list[_Number] = Field(
         default_factory=list, description="E * N variances of the detector noise, counts^2."
     )
-    line_width: float = Field(default=0.0, ge=0, description="FWHM of the lines in Angstrom; 0: the preset's.")
+    line_width: float = Field(default=0.0, ge=0, description="Nominal FWHM of the lines, Angstrom; 0: the preset's.")
 
 
 class SpectrumInput(_Input):
@@ -68,7 +65,9 @@ class SpectrumInput(_Input):
     distance_pc: float = Field(default=0.0, ge=0, description="Parsec; 0: unknown.")
     name: str = Field(default="", description="Your own name of the spectrum.")
     annotations: dict[str, str] = Field(default_factory=dict)
-    plasma_model: Literal["isothermal", "gaussian_dem"] = "isothermal"
+    plasma_model: Literal["isothermal", "gaussian-dem"] = Field(
+        default="isothermal", description="The temperature structure to fit."
+    )
 
 
 def spectrum_message(given: SpectrumInput) -> spectrum_pb2.Spectrum:
@@ -80,7 +79,7 @@ def spectrum_message(given: SpectrumInput) -> spectrum_pb2.Spectrum:
         distance_pc=given.distance_pc,
         name=given.name,
         annotations=given.annotations,
-        plasma_model=_PLASMA_MODELS[given.plasma_model],
+        plasma_model=plasma_number(given.plasma_model),
     )
     for exposure in given.exposures:
         added = message.exposures.add(name=exposure.name, seconds=exposure.seconds)

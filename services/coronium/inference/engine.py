@@ -64,6 +64,11 @@ class Engine:
             if name not in self._compiled:
                 self._compiled[name] = _COMPILERS.submit(self._compile, name)
 
+    def wait(self) -> None:
+        """Return when everything that was begun is compiled."""
+        for program in self._compiled.values():
+            program.result()
+
     def scan(self, data: Data, log_t: np.ndarray, log_n: np.ndarray) -> np.ndarray:
         """Log density (batch, points) at amplitude-matched points, `SCAN_POINTS` of them."""
         return np.asarray(self._run("scan", _single(log_t), _single(log_n), data))

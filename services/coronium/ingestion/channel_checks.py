@@ -34,7 +34,7 @@ def check_channel(channel: Channel) -> None:
         if not (math.isfinite(channel.line_width) and 0 <= channel.line_width <= MAX_LINE_WIDTH):
             raise InvalidSpectrum(
                 f"Channel {channel.name!r}: line_width is {channel.line_width}: give the FWHM in Angstrom "
-                f"(at most {MAX_LINE_WIDTH:g}), or 0 for the preset's."
+                f"(at most {MAX_LINE_WIDTH:g}), or 0 for the instrument's."
             )
         _refuse(channel, "counts", ~np.isfinite(channel.counts), "not finite: mask these bins")
         _refuse(

@@ -14,7 +14,9 @@ from google.protobuf.message import DecodeError
 
 from coronium.contract.conversion import InvalidSpectrum, spectrum_from_message
 from coronium.contract.limits import MAX_SPECTRUM_BYTES
+from coronium.contract.plasma import PLASMA_MODELS
 from coronium.ingestion.channel_checks import check_channel
+from coronium.physics.instruments.instrument import ChannelResponse
 from coronium.physics.instruments.registry import get_instrument, instrument_names
 from coronium.physics.spectrum import SourceKind, Spectrum
 from coronium.runtime.stage import Rejected
@@ -26,6 +28,8 @@ MAX_BINS = 32_768
 """Wavelength bins of one channel."""
 MAX_NAME = 200
 """Characters of a target and of every other name."""
+MAX_WIDTH_DEVIATIONS = 3.0
+"""Standard deviations of the width's prior by which a line_width may differ from the instrument's."""
 MAX_ANNOTATIONS = 64
 MAX_ANNOTATION_BYTES = 4_096
 """Keys and values of all annotations together; they travel in every posterior, which has 64 KiB in all."""
@@ -35,6 +39,11 @@ _EARLIEST, _LATEST = -62_135_596_800, 253_402_300_799
 
 _TARGET = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._+:-]*[A-Za-z0-9._+:-])?(?:/[A-Za-z0-9][A-Za-z0-9._+:-]*)*")
 
+_STATISTICS = {
+    spectrum_pb2.STATISTIC_POISSON: "POISSON",
+    spectrum_pb2.STATISTIC_COUNTS_WITH_READ_NOISE: "COUNTS_WITH_READ_NOISE",
+    spectrum_pb2.STATISTIC_FLUX: "FLUX",
+}
 _SOURCES = {
     SourceKind.RESOLVED: spectrum_pb2.SOURCE_KIND_RESOLVED,
     SourceKind.STAR: spectrum_pb2.SOURCE_KIND_STAR,
@@ -116,7 +125,7 @@ def _check_names(message: spectrum_pb2.Spectrum) -> None:
         if len(name) > MAX_NAME or not (name.isprintable() or not name):
             raise InvalidSpectrum(f"The name {name[:80]!r} is not at most {MAX_NAME} printable characters: shorten it.")
     if message.plasma_model not in spectrum_pb2.PlasmaModel.values():
-        raise InvalidSpectrum(f"plasma_model {message.plasma_model} does not exist: use ISOTHERMAL or GAUSSIAN_DEM.")
+        raise InvalidSpectrum(f"plasma_model {message.plasma_model} does not exist: use {' or '.join(PLASMA_MODELS)}.")
     if not math.isfinite(message.distance_pc) or message.distance_pc < 0:
         raise InvalidSpectrum(f"distance_pc is {message.distance_pc}: give parsecs, or 0 when unknown.")
     _check_annotations(message)
@@ -157,23 +166,39 @@ def _check_exposures(exposures: Iterable[spectrum_pb2.Exposure]) -> None:
 
 
 def _check_instrument(message: spectrum_pb2.Spectrum) -> None:
-    without_width = [channel.name for channel in message.channels if not channel.line_width > 0]
+    """Refuse what no fit of the stream could be made of: another instrument, channel, line width or mixture."""
     if message.instrument not in instrument_names():
-        if without_width:
-            raise Rejected(
-                dead_letter_pb2.DEAD_LETTER_REASON_UNKNOWN_INSTRUMENT,
-                f"Instrument {message.instrument!r} is not known ({', '.join(instrument_names())} are) and "
-                f"channel {without_width[0]!r} has no line_width: give every channel the FWHM of its "
-                "line-spread function.",
-            )
-        return
+        raise Rejected(
+            dead_letter_pb2.DEAD_LETTER_REASON_UNKNOWN_INSTRUMENT,
+            f"Instrument {message.instrument!r} is not known: the stream fits {', '.join(instrument_names())}; fit "
+            "others in Python with coronium.fit, after register_instrument.",
+        )
     instrument = get_instrument(message.instrument)
-    known = {channel.name for channel in instrument.channels}
-    for name in without_width:
-        if name not in known:
+    known = {channel.name: channel for channel in instrument.channels}
+    for channel in message.channels:
+        if channel.name not in known:
             raise InvalidSpectrum(
-                f"Channel {name!r} is none of {instrument.name}'s ({', '.join(sorted(known))}): "
-                "name it as there, or give its line_width in Angstrom."
+                f"Channel {channel.name!r} is none of {instrument.name}'s: name it as there "
+                f"({', '.join(sorted(known))})."
             )
+        _check_line_width(channel, known[channel.name])
+    statistics = {_STATISTICS[c.statistic] for c in message.channels if c.statistic in _STATISTICS}
+    if len(statistics) > 1:
+        raise InvalidSpectrum(
+            f"The channels have different statistics ({', '.join(sorted(statistics))}): publish those of one "
+            "statistic as a spectrum of their own."
+        )
     if message.source == spectrum_pb2.SOURCE_KIND_UNSPECIFIED:
         message.source = _SOURCES[instrument.source]
+
+
+def _check_line_width(channel: spectrum_pb2.Channel, known: ChannelResponse) -> None:
+    """Refuse a width that the fit, which infers it around the instrument's own, could not come to."""
+    if not channel.line_width > 0:
+        return
+    deviation = abs(math.log(channel.line_width / known.fwhm))
+    if deviation > MAX_WIDTH_DEVIATIONS * known.fwhm_log_sd:
+        raise InvalidSpectrum(
+            f"Channel {channel.name!r}: line_width is {channel.line_width:g} and the instrument's lines have "
+            f"{known.fwhm:g} Angstrom: give 0, the fit infers the width around the instrument's."
+        )

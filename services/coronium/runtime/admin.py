@@ -1,5 +1,6 @@
 """Create the topics, and say which are missing or differ. Nothing is ever changed or deleted."""
 
+import logging
 from dataclasses import dataclass
 
 from kafka import KafkaAdminClient
@@ -44,10 +45,16 @@ class TopicReport:
 
 def admin_client(kafka: KafkaSettings) -> KafkaAdminClient:
     """Connect. Raises `Unreachable`."""
+    library = logging.getLogger("kafka")
+    level = library.level
+    # Every try is an error line of its own; the one sentence says it all.
+    library.setLevel(logging.CRITICAL)
     try:
         return KafkaAdminClient(**kafka_python_options(kafka), bootstrap_timeout_ms=_CONNECT_MILLISECONDS)
     except KafkaError:
         raise unreachable(kafka) from None
+    finally:
+        library.setLevel(level)
 
 
 def unreachable(kafka: KafkaSettings) -> Unreachable:

@@ -136,7 +136,7 @@ class _Application:
         try:
             await self._executor.start()
         except ModelRefused as error:
-            raise StartError(f"the model cannot be loaded: {error}.") from None
+            raise StartError(f"the model cannot be loaded: {str(error).rstrip('.')}.") from None
         try:
             stack.push_async_callback(self._attempts.stop)
             await self._attempts.start()

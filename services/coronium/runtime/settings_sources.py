@@ -174,7 +174,7 @@ def explain(error: ValidationError, service: str) -> str:
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
         path = ".".join(str(part) for part in fault["loc"]) or "settings"
         name = f"{PREFIX}{service.upper()}__{path.replace('.', '__').upper()}"
-        sentences.append(f"{path}: {fault['msg']} (set {name})")
+        sentences.append(f"{path}: {fault['msg'].removeprefix('Value error, ')} (set {name})")
     return f"the settings of {service} are wrong: " + "; ".join(sentences) + "."
 
 

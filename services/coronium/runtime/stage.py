@@ -105,8 +105,8 @@ class Worker(Protocol):
     """What lives in the spawned process of a stage whose `Stage.worker` names a factory.
 
     The factory is called in the new process with the stage's `worker_settings`. Its exceptions, and those of
-    `warm`, mean that the model cannot be loaded: at the start the service ends with that sentence, on a
-    reload the old worker stays.
+    `warm`, mean that the model cannot be loaded: at the start the service ends with that sentence (a
+    `StartError`'s as it stands, any other's after its type), on a reload the old worker stays.
     """
 
     def warm(self) -> str:

@@ -14,6 +14,8 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
+from coronium.runtime.errors import StartError
+
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -41,6 +43,9 @@ def main(pipe: Connection, factory: str, settings: dict[str, Any], threads: int)
         module, function = factory.split(":")
         worker = getattr(importlib.import_module(module), function)(settings)
         pipe.send(("ready", worker.warm()))
+    except StartError as error:
+        pipe.send(("error", str(error)))
+        return
     except Exception as error:
         pipe.send(("error", f"{type(error).__name__}: {error}"))
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import lzma
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -178,5 +179,5 @@ def load_table(path: Path | str | None = None) -> EmissivityTable:
         )
     except FileNotFoundError:
         raise AtomicDataError(f"There is no emissivity table at {source}: {advice}.") from None
-    except (OSError, EOFError, ValueError, KeyError, lzma.LZMAError) as fault:
+    except (OSError, EOFError, ValueError, KeyError, lzma.LZMAError, zipfile.BadZipFile) as fault:
         raise AtomicDataError(f"The emissivity table {source} cannot be read ({fault}): {advice}.") from None
