@@ -8,18 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coronium.cli.options import Json, Seed
+from coronium.cli.options import Json, PlasmaModel, Seed
 
 if TYPE_CHECKING:
     from coronium.client.result import Result
     from coronium.fit import FitResult
-
-
-class PlasmaModel(StrEnum):
-    """Temperature structure."""
-
-    ISOTHERMAL = "isothermal"
-    GAUSSIAN_DEM = "gaussian-dem"
 
 
 class Engine(StrEnum):

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+
+class PlasmaModel(StrEnum):
+    """Temperature structure."""
+
+    ISOTHERMAL = "isothermal"
+    GAUSSIAN_DEM = "gaussian-dem"
+
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for a machine instead of a table.")]
 
