@@ -93,6 +93,12 @@ class Observatory:
             return source, background, line_photons(arrays.bank, state.plasma, state.ln_line_correction)
 
         self._counts = counts
+
+        def mean(z: jax.Array, arrays: ModelArrays) -> jax.Array:
+            source, background = expected_counts(space, arrays, data, z)
+            return (source + background)[0]
+
+        self._mean, self._slopes = jax.jit(mean), jax.jit(jax.jacfwd(mean))
         self._fisher = jax.jit(lambda z, arrays: fisher(space, statistic, arrays, data, z))
 
     def at(self, log_temperature: float, log_density: float, signal_to_noise: float) -> Point:
@@ -132,12 +138,9 @@ class Observatory:
         at = space.position("log_density")
         others = np.delete(np.arange(space.size), at)
 
-        def mean(z: jax.Array) -> jax.Array:
-            source, background = expected_counts(space, self._arrays, self._data, z)
-            return (source + background)[0]
-
-        slopes = np.asarray(jax.jacfwd(mean)(jnp.asarray(point.z)), float)
-        mu = mean(jnp.asarray(point.z))
+        z = jnp.asarray(point.z)
+        slopes = np.array(self._slopes(z, self._arrays), float)
+        mu = self._mean(z, self._arrays)
         low, high = space.priors.log_temperature
         slopes[..., space.position("log_temperature")] /= (high - low) * norm.pdf(
             point.z[space.position("log_temperature")]
@@ -148,7 +151,7 @@ class Observatory:
         score = slopes[..., at] - slopes[..., others] @ imitation
         data = self.simulator.data
         told = score**2 * data.good[0] / np.asarray(variance(self.model.statistic, mu, data.read_variance[0]))
-        photons = np.asarray(self._counts(jnp.asarray(point.z), self._arrays)[2], float)
+        photons = np.asarray(self._counts(z, self._arrays)[2], float)
         centre, fwhm = self._bins()
         found: list[str] = []
         for _ in range(TELLING_LINES):

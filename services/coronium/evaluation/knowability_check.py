@@ -39,11 +39,6 @@ class Check:
     all_free: tuple[float, float]
 
 
-def observatory(cache: ModelCache, instrument: Instrument) -> Observatory:
-    """An instrument with the mission's range of density."""
-    return Observatory(Simulator(cache, instrument, MISSION_DENSITY))
-
-
 def between(instrument: Instrument, low: float, high: float) -> Instrument:
     """An instrument cut to a range of wavelengths, Angstrom, all its channels."""
     channels = []
@@ -60,10 +55,15 @@ def between(instrument: Instrument, low: float, high: float) -> Instrument:
     return replace(instrument, channels=tuple(channels))
 
 
-def checks(cache: ModelCache) -> list[Check]:
+def observatories(cache: ModelCache) -> tuple[Observatory, Observatory]:
+    """The EIS windows and LETG 17-23 A, with the mission's range of density."""
+    instruments = get_instrument("hinode-eis"), between(get_instrument("chandra-letg"), 17.0, 23.0)
+    eis, letg = (Observatory(Simulator(cache, instrument, MISSION_DENSITY)) for instrument in instruments)
+    return eis, letg
+
+
+def checks(eis: Observatory, letg: Observatory) -> list[Check]:
     """Compute what is compared; LETG twice, since its numbers came without a temperature."""
-    eis = observatory(cache, get_instrument("hinode-eis"))
-    letg = observatory(cache, between(get_instrument("chandra-letg"), 17.0, 23.0))
     return [
         _check("EIS, log T 7.0, log n 9.1-10.9", eis, (0.55, 0.58), (7.0,), (9.1, 10.0, 10.5, 10.9)),
         _check("LETG 17-23 Å, log T 6.3-7.0, log n 9.1-9.5", letg, (0.5, 0.6), (6.3, 6.5, 6.7, 7.0), (9.1, 9.5)),

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from scipy.interpolate import RectBivariateSpline
 
 from coronium.evaluation.knowability import SIGNAL_TO_NOISE, Map, maps
-from coronium.evaluation.knowability_check import Check, checks
+from coronium.evaluation.knowability_check import Check, checks, observatories
 from coronium.evaluation.picture_style import ACCENT, instrument_title, picture
 from coronium.evaluation.provenance import made_by
 from coronium.physics.atomic.table import load_table
@@ -37,7 +37,7 @@ def write(pictures: Path, page: Path) -> list[Path]:
         file.parent.mkdir(parents=True, exist_ok=True)
     density_picture(found, files[0])
     temperature_picture(found, files[1])
-    page.write_text(document(found, checks(cache), files[0], files[1], page), encoding="utf-8")
+    page.write_text(document(found, checks(*observatories(cache)), files[0], files[1], page), encoding="utf-8")
     return files
 
 
