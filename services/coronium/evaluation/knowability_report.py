@@ -64,7 +64,7 @@ def density_picture(found: Mapping[str, Sequence[Map]], file: Path) -> None:
         ]
         handles.append(Patch(facecolor=UNKNOWN, edgecolor="0.4", linewidth=0.3, label="unconstrained"))
         handles.append(Line2D([], [], color=ACCENT, linewidth=1.1, label="0.7 of the prior's sd"))
-        figure.subplots_adjust(left=0.085, right=0.985, top=0.915, bottom=0.06, wspace=0.06, hspace=0.08)
+        figure.subplots_adjust(left=0.115, right=0.985, top=0.915, bottom=0.06, wspace=0.06, hspace=0.08)
         figure.legend(
             handles=handles,
             loc="upper center",
