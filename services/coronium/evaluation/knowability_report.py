@@ -30,6 +30,8 @@ FINER = 8
 
 def write(pictures: Path, page: Path) -> list[Path]:
     """Compute the maps of all presets, draw them and write the page; return the files."""
+    # Asked first: new pictures would make the commit look changed.
+    made = made_by()
     cache = ModelCache(load_table())
     found = {name: list(maps(name, cache)) for name in PRESETS}
     files = [pictures / "knowability-density.png", pictures / "knowability-temperature.png", page]
@@ -37,7 +39,7 @@ def write(pictures: Path, page: Path) -> list[Path]:
         file.parent.mkdir(parents=True, exist_ok=True)
     density_picture(found, files[0])
     temperature_picture(found, files[1])
-    page.write_text(document(found, checks(*observatories(cache)), files[0], files[1], page), encoding="utf-8")
+    page.write_text(document(found, checks(*observatories(cache)), files[0], files[1], page, made), encoding="utf-8")
     return files
 
 
@@ -129,9 +131,14 @@ def sentences(row: Sequence[Map]) -> str:
 
 
 def document(
-    found: Mapping[str, Sequence[Map]], compared: Sequence[Check], density: Path, temperature: Path, page: Path
+    found: Mapping[str, Sequence[Map]],
+    compared: Sequence[Check],
+    density: Path,
+    temperature: Path,
+    page: Path,
+    made: str,
 ) -> str:
-    """The page docs/knowability.md."""
+    """The page docs/knowability.md; `made` says when and from what."""
     one = next(iter(found.values()))[0]
     presets = "\n\n".join(f"**{instrument_title(name)}** (`{name}`). {sentences(row)}" for name, row in found.items())
     rows = "\n".join(
@@ -181,5 +188,5 @@ little there, because there is nothing to lose; it costs most where lines of sev
 number for LETG came without a temperature: below log T 6.3 the spectrum is all O VII and density shows at lower n.
 `tests/science/test_knowability.py` holds this table to 0.01 dex.
 
-{made_by()} Command: `coronium evaluate knowability` (`make knowability`).
+{made} Command: `coronium evaluate knowability` (`make knowability`).
 """
