@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all lint protos bench docs install install-dev clean
+.PHONY: help demo up test test-all lint protos bench docs knowability line-profile install install-dev clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -42,6 +42,14 @@ bench: install-dev
 ## docs      write the generated parts of docs/ (settings)
 docs: install
 	$(BIN)/coronium config schema
+
+## knowability   what each preset can know of a plasma: docs/knowability.md and its pictures
+knowability: install
+	$(BIN)/coronium evaluate knowability
+
+## line-profile  Capella with a Gaussian line and with wings: docs/tables/line-profile.md
+line-profile: install
+	$(BIN)/coronium evaluate line-profile --exposures 3 --cube
 
 ## clean     remove the virtual environment, caches and the demo's output
 clean:

@@ -5,7 +5,6 @@ import pytest
 
 from coronium.physics.instruments import (
     UnknownInstrumentError,
-    blend_groups,
     get_instrument,
     instrument_names,
 )
@@ -88,9 +87,3 @@ def test_an_exposure_turns_area_into_counts_per_flux():
     expected = channel.effective_area * 10.0 * 36 * 2 * (np.pi / 648000) ** 2
     np.testing.assert_allclose(eis.area_exposure(channel), expected)
     assert eis.read_variance(channel) == pytest.approx(36 * channel.read_noise**2)
-
-
-def test_lines_closer_than_half_the_width_are_one_group():
-    groups = blend_groups([22.1, 15.0, 15.02, 15.04, 15.1], fwhm=0.05)
-    np.testing.assert_array_equal(groups, [2, 0, 0, 0, 1])
-    assert len(blend_groups([], 0.05)) == 0

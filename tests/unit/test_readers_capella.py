@@ -1,5 +1,7 @@
 """Capella's extract holds what was published: every count once, every area within half a percent."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,34 @@ def test_area_times_exposure_survives_compression_to_half_a_percent(order, name)
         area = np.interp(centre, channel.wavelength, channel.area_exposure[exposure])
         # Published in cm2 ks.
         np.testing.assert_allclose(area, 1e3 * rows[:, 4 + exposure], rtol=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("line", "first_order"),
+    [("S XV", 5.039), ("Si XIV", 6.182), ("Si XIII", 6.648), ("Si XIII", 6.688), ("Si XIII", 6.740)],
+)
+def test_third_order_lines_are_masked_and_listed(line, first_order):
+    cube = read_capella_cube()
+    for channel, response in zip(cube.channels, get_instrument("chandra-letg").channels, strict=True):
+        core = np.abs(channel.wavelength - 3 * first_order) < 0.5 * response.fwhm
+        assert core.any()
+        assert not response.mask[core].any()
+        assert not channel.mask[:, core].any()
+        assert not channel.counts[:, core].any()
+    page = (Path(__file__).parents[2] / "docs" / "instruments.md").read_text()
+    assert f"{line} {first_order:.2f}" in page
+
+
+@pytest.mark.parametrize(("line", "first_order"), [("Mg XII", 7.106), ("Mg XI", 7.310), ("Mg XI", 7.473)])
+def test_third_order_lines_that_are_not_masked_cannot_be_seen(line, first_order):
+    """Al XIII 7.17 and S XVI 4.73 land on the wings of strong first-order lines, where nobody can tell."""
+    channels = read_capella_cube().channels
+    wavelength = channels[0].wavelength
+    away = np.abs(wavelength - 3 * first_order)
+    counts = sum(channel.counts.sum(0) for channel in channels)
+    core, beside = away < 0.035, (away > 0.06) & (away < 0.12)
+    excess = counts[core].sum() - core.sum() * np.median(counts[beside])
+    assert excess < 3.0 * np.sqrt(counts[core].sum())
 
 
 @pytest.mark.parametrize("line", [15.014, 18.969, 21.602, 22.098])

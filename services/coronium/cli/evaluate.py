@@ -8,16 +8,9 @@ from typing import Annotated
 
 import typer
 
-from coronium.cli.options import Seed
+from coronium.cli.options import PlasmaModel, Seed
 
 app = typer.Typer(no_args_is_help=True, help="Tables and pictures that say how far the answers can be believed.")
-
-
-class PlasmaModel(StrEnum):
-    """Temperature structure."""
-
-    ISOTHERMAL = "isothermal"
-    GAUSSIAN_DEM = "gaussian-dem"
 
 
 class Box(StrEnum):
@@ -91,13 +84,43 @@ def report(
 
 @app.command()
 def knowability(
-    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the two pictures go.")] = Path("docs/pictures"),
+    pictures: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the two pictures go.")] = Path(
+        "docs/pictures"
+    ),
+    output: Annotated[Path, typer.Option(metavar="FILE.md", help="Where the page goes.")] = Path("docs/knowability.md"),
 ) -> None:
-    """Draw what each preset can know of density and temperature, over (T, n, S/N)."""
+    """Say before observing whether density can be had with a preset, over (T, n, S/N)."""
     from coronium.compute import use
 
     use(1)
-    from coronium.evaluation.knowability import write_pictures
+    from coronium.evaluation.knowability_report import write
 
-    for file in write_pictures(output):
+    for file in write(pictures, output):
         print(file)
+
+
+@app.command("line-profile")
+def line_profile(
+    exposures: Annotated[int, typer.Option(min=1, max=25, help="Observations of Capella, each fitted alone.")] = 3,
+    cube: Annotated[bool, typer.Option("--cube", help="Also all 25 exposures as one spectrum.")] = False,
+    output: Annotated[Path, typer.Option(metavar="FILE.md", help="Where the table goes.")] = Path(
+        "docs/tables/line-profile.md"
+    ),
+    devices: Annotated[int, typer.Option(min=0, help="CPU devices that share a batch; 0: one per core.")] = 0,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps compiled programs between runs.")] = None,
+) -> None:
+    """Fit Capella with a Gaussian line profile and with wings, and say which the evidence prefers."""
+    from coronium.compute import use
+
+    use(devices, cache)
+    from rich.progress import Progress
+
+    from coronium.cli.output import messages
+    from coronium.evaluation.line_profile import verdict, write
+
+    command = f"coronium evaluate line-profile --exposures {exposures}{' --cube' if cube else ''}"
+    with Progress(console=messages(), transient=True) as bar:
+        task = bar.add_task("fitting", total=2 * (exposures + cube))
+        found = write(output, exposures, cube, command, lambda done: bar.update(task, advance=done))
+    print(verdict(found))
+    print(output)

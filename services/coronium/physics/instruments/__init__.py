@@ -1,6 +1,5 @@
 """Instruments: what a spectrometer does to light, and how well that is known."""
 
-from coronium.physics.instruments.blends import blend_groups
 from coronium.physics.instruments.instrument import ChannelResponse, Instrument, MaskedRange, Profile
 from coronium.physics.instruments.registry import (
     UnknownInstrumentError,
@@ -15,7 +14,6 @@ __all__ = [
     "MaskedRange",
     "Profile",
     "UnknownInstrumentError",
-    "blend_groups",
     "get_instrument",
     "instrument_names",
     "register_instrument",

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from coronium.physics.readers.errors import SpectrumFormatError
-from coronium.physics.readers.hdf5 import read_hdf5, read_truths, write_spectra
+from coronium.physics.readers.hdf5 import read_hdf5, read_truths
+from coronium.physics.readers.hdf5_writer import write_spectra
 from coronium.physics.readers.pha import read_pha
 from coronium.physics.readers.table import read_table
 from coronium.physics.spectrum import Spectrum
