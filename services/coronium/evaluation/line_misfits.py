@@ -127,7 +127,9 @@ def _summed(channel: Channel, prediction: Prediction | None) -> tuple[FloatArray
     def total(values: FloatArray) -> FloatArray:
         return np.add.reduceat(np.where(channel.mask, values, 0.0).sum(axis=0, dtype=float), starts)
 
-    usable = total(np.ones(channel.mask.shape)) > 0
+    sizes = np.diff(np.append(starts, channel.bins))
+    # A bin of the prediction that is partly masked has no counterpart in the data.
+    usable = total(np.ones(channel.mask.shape)) == sizes * len(channel.mask)
     n, mu = total(channel.counts)[usable], np.maximum(np.asarray(prediction.mean, float)[usable], 1e-9)
     read = np.zeros(len(starts)) if channel.read_variance is None else total(channel.read_variance)
     variance = (0.0 if channel.statistic is Statistic.FLUX else mu) + read[usable]
@@ -135,6 +137,5 @@ def _summed(channel: Channel, prediction: Prediction | None) -> tuple[FloatArray
         statistic = 2.0 * (mu - n + xlogy(n, n) - xlogy(n, mu))
     else:
         statistic = (n - mu) ** 2 / variance
-    sizes = np.diff(np.append(starts, channel.bins))
     centre = (np.add.reduceat(channel.wavelength, starts) / sizes)[usable]
     return centre, n, mu, variance, statistic

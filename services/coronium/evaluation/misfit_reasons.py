@@ -63,7 +63,7 @@ FLANKS = {
 FLANK_RESIDUAL, FLANK_STATISTIC = 3.0, 3.0
 """A window whose counts agree within so many sigma but whose statistic per bin is so high is off in shape."""
 
-THERMAL_DISTANCE = 0.15
+THERMAL_DISTANCE = 0.2
 """dex between a line's temperature and an isothermal fit's beyond which other plasma makes much of the line."""
 
 
