@@ -155,7 +155,10 @@ def test_reasons_are_known_causes_and_nothing_else(table):
         fitted = Fitted(log_t, width)
         return "; ".join(reasons(label, float(label.split()[2]), instrument, fitted, table, residual, 50.0, 10))
 
-    assert "flanks" in why("Fe XVIII 14.208", residual=1.0)
+    assert why("Fe XVII 15.014", residual=1.0).startswith("flanks")
+    assert "lowest five" not in why("Fe XVII 15.014", residual=1.0)
+    assert why("Fe XVII 15.014", residual=4.0).startswith("flanks")
+    assert "lowest five" in why("Fe XVII 15.014", residual=4.0)
     assert why("Fe XVIII 14.208") == "third order of S XVI 4.73"
     assert why("Fe XVIII 16.071", log_t=6.85) == ""
     assert "excited from the lowest five levels" in why("Fe XVII 15.014")

@@ -60,8 +60,10 @@ FLANKS = {
     "chandra-letg": "flanks: lines of one spectrum are not all shifted alike (wavelength calibration)",
     "hinode-eis": "flanks: one shift and width per window",
 }
-FLANK_RESIDUAL, FLANK_STATISTIC = 3.0, 3.0
-"""A window whose counts agree within so many sigma but whose statistic per bin is so high is off in shape."""
+SHAPE_SHARE, SHAPE_STATISTIC = 0.5, 3.0
+"""A window is off in shape where its summed counts explain less than this share of a statistic this high per bin."""
+STRENGTH_RESIDUAL = 3.0
+"""Sigma by which a window's summed counts must be off before a cause of wrong strength is named."""
 
 THERMAL_DISTANCE = 0.2
 """dex between a line's temperature and an isothermal fit's beyond which other plasma makes much of the line."""
@@ -99,8 +101,10 @@ def reasons(
         As in `LineMisfit`.
     """
     found = [what for at, what in UNMODELLED.get(instrument, ()) if abs(at - wavelength) < BLEND]
-    if abs(residual) < FLANK_RESIDUAL and statistic > FLANK_STATISTIC * bins and instrument in FLANKS:
-        return [*found, FLANKS[instrument]]
+    if residual**2 < SHAPE_SHARE * statistic and statistic > SHAPE_STATISTIC * bins and instrument in FLANKS:
+        found.append(FLANKS[instrument])
+    if abs(residual) < STRENGTH_RESIDUAL:
+        return found
     ion = " ".join(label.split()[:2])
     if ion in ATOMIC_DATA:
         found.append(f"{ion}: {ATOMIC_DATA[ion]}")

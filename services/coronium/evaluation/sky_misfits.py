@@ -39,7 +39,8 @@ class Misfits:
 def misfits(title: str, record: Record, spectrum: Spectrum, table: EmissivityTable) -> Misfits:
     """Rank the identified lines of a result by how badly they are fitted.
 
-    The prediction is the result's own where it was written with its arrays; else the spectrum is fitted anew.
+    The prediction is the result's own where it was written with its arrays; else the spectrum is fitted anew, as far as
+    the modes: the mean of what a posterior predicts needs no sampler.
 
     Parameters
     ----------
@@ -70,9 +71,9 @@ def misfits(title: str, record: Record, spectrum: Spectrum, table: EmissivityTab
 def _refitted(
     record: Record, spectrum: Spectrum, table: EmissivityTable
 ) -> tuple[dict[str, Prediction], list[tuple[str, float]]]:
-    from coronium.fit import Fitter, Plasma
+    from coronium.fit import Fitter, Plasma, Rung
 
     plasma = Plasma(record["plasma_model"].replace("_", "-"))
-    result = Fitter(table=table, batch=1).fit([spectrum], plasma)[0]
+    result = Fitter(table=table, batch=1).fit([spectrum], plasma, Rung.MODE)[0]
     predictions = {band.name: Prediction(band.median.astype(float), band.rebinned) for band in result.predictive}
     return predictions, [(line.label, line.wavelength) for line in result.lines if line.identified]

@@ -28,7 +28,7 @@ def write_page(results_file: Path, output: Path, picture: Path) -> list[Check]:
     Parameters
     ----------
     results_file : path
-        Where results carry no prediction, the cube and the brightest macropixel are fitted again (minutes).
+        Where results carry no prediction, the cube and the brightest macropixel are fitted again.
     output, picture : path
         The Markdown page and the PNG.
 
@@ -81,8 +81,8 @@ def page(
 Posteriors of real spectra beside what plain methods, which share nothing with the fit but the emissivity table, say of
 the same data. {missing} of {len(checks)} checks miss.
 
-{made_by()} Command: `coronium evaluate sky RESULTS.json`; the results were written by `coronium demo` with
-{results.cube["versions"].get("software", "an unknown version")}, emissivities
+{made_by()} Command: `coronium evaluate sky RESULTS.json`; the results were written by `coronium demo`,
+version {results.cube["versions"].get("software", "an unknown version")}, emissivities
 {results.cube["versions"].get("emissivity_table", "unknown")} ({table.provenance.get("chianti_version", "unknown")}).
 
 {checks_table(checks)}
@@ -102,7 +102,8 @@ and exposures added up; observed and predicted counts include all that lies bene
 of the counting (and read-out) noise of the predicted counts alone, without the model's own error; C-stat or chi-square
 is per bin of the window, about 1 where the model fits. Reasons are looked up, not fitted: atomic data by ion
 ([atomic-data.md](atomic-data.md)), unmodelled orders and wavelength calibration by instrument
-([instruments.md](instruments.md)), multithermality by the temperature at which the line is strongest.
+([instruments.md](instruments.md)), multithermality by the temperature at which the line is strongest; "flanks" where
+the window's summed counts explain less than half of its statistic.
 
 {chr(10).join(misfit_table(one) for one in judged)}"""
 
@@ -174,7 +175,7 @@ def misfit_table(one: Misfits) -> str:
     """Return the worst lines of one result."""
     unexplained = sum(line.why == NOT_EXPLAINED for line in one.lines)
     source = (
-        "The prediction is of a new fit with the same plasma model: the results carry none."
+        "The prediction is of a new fit at the modes, with the same plasma model: the results carry none."
         if one.refitted
         else "The prediction is the result's own."
     )
