@@ -34,6 +34,8 @@ class HandMeasurement:
         At log T 6.2 to 6.5, one each.
     any_temperature : DensityEstimate
         Averaged over those.
+    sloped : DensityEstimate
+        At log T 6.3, of the f/i that a continuum with a slope gives.
     """
 
     data: TripletData
@@ -42,6 +44,7 @@ class HandMeasurement:
     density: DensityEstimate
     densities: tuple[DensityEstimate, ...]
     any_temperature: DensityEstimate
+    sloped: DensityEstimate
 
 
 def measure_capella(table: EmissivityTable) -> HandMeasurement:
@@ -54,10 +57,12 @@ def measure_capella(table: EmissivityTable) -> HandMeasurement:
         "negative order alone": fit_triplet(coadded(cube, ("letg-negative",)), others),
         "positive order alone": fit_triplet(coadded(cube, ("letg-positive",)), others),
         "a shift and width of its own for each line": fit_triplet(data, others, own_shapes=True),
+        "a continuum with a slope": fit_triplet(data, others, sloped=True),
         "three lines alone, bins of other lines left out": fit_triplet(data, [], left_out=OTHER_LINES),
         "three lines alone, all bins": fit_triplet(data, []),
     }
     likelihood = tabulated(triplet)
+    sloped = tabulated(variants["a continuum with a slope"])
     return HandMeasurement(
         data=data,
         triplet=triplet,
@@ -65,4 +70,5 @@ def measure_capella(table: EmissivityTable) -> HandMeasurement:
         density=density_from_ratio(likelihood, table, (TEMPERATURE,)),
         densities=tuple(density_from_ratio(likelihood, table, (t,)) for t in TEMPERATURES),
         any_temperature=density_from_ratio(likelihood, table, TEMPERATURES),
+        sloped=density_from_ratio(sloped, table, (TEMPERATURE,)),
     )

@@ -79,6 +79,7 @@ def fit_triplet(
     others: list[Template],
     own_shapes: bool = False,
     left_out: tuple[tuple[float, float], ...] = (),
+    sloped: bool = False,
 ) -> Triplet:
     """Fit the triplet.
 
@@ -91,6 +92,8 @@ def fit_triplet(
         Whether r, i and f each have a shift and width of their own: a check of the common line-spread function.
     left_out : tuple of (low, high), Angstrom
         Bins that take no part.
+    sloped : bool
+        Whether the continuum may have a slope.
 
     Raises
     ------
@@ -100,6 +103,7 @@ def fit_triplet(
     if not data.counts.sum() > 0:
         raise ValueError("There are no counts in the window of the O VII triplet.")
     width = np.diff(data.edges)
+    x = 2.0 * (data.wavelength - data.wavelength.mean()) / np.ptp(data.edges)
     used = ~np.any([(data.wavelength > low) & (data.wavelength < high) for low, high in ((0, 0), *left_out)], axis=0)
     shapes = 3 if own_shapes else 1
     typical = data.area_exposure.mean()
@@ -111,10 +115,10 @@ def fit_triplet(
     def parts(p: FloatArray) -> FloatArray:
         """Expected counts of r, i, f, the others and the continuum, one row each."""
         shift, fwhm = p[3 : 3 + 2 * shapes].reshape(2, shapes)[:, shape_of]
-        level, *fluxes = p[3 + 2 * shapes :]
+        level, slope, *fluxes = p[3 + 2 * shapes :]
         amplitude = np.array([p[0], p[1], p[2] * p[1], *fluxes])
         lines = amplitude[:, None] * (member @ beta_profile(data.edges, wavelength + shift, fwhm))
-        return np.vstack([lines, level * width]) * exposure
+        return np.vstack([lines, level * (1.0 + slope * x) * width]) * exposure
 
     def residuals(p: FloatArray) -> FloatArray:
         # Half the sum of their squares is -ln likelihood, up to a constant.
@@ -126,10 +130,14 @@ def fit_triplet(
     level = max(float(np.percentile((data.counts - data.background) / exposure, 20)), 0.1)
     net = np.maximum((data.counts - data.background) / exposure - level, 0.0)
     near = [max(net[np.abs(data.wavelength - w) < 0.06].sum(), 5.0) for w in TRIPLET]
+    # A continuum without slope has one that cannot move.
+    steepest = 1.0 if sloped else 1e-6
     start = np.array([near[0], near[1], near[2] / near[1], *[0.0] * shapes, *[0.052] * shapes])
-    start = np.array([*start, level / width.mean(), *[0.01 * near[0]] * len(others)])
-    low = np.array([0.0, 1e-3, 0.0, *[-0.02] * shapes, *[0.03] * shapes, 0.0, *[0.0] * len(others)])
-    high = np.array([np.inf, np.inf, 1e3, *[0.02] * shapes, *[0.09] * shapes, np.inf, *[np.inf] * len(others)])
+    start = np.array([*start, level / width.mean(), 0.0, *[0.01 * near[0]] * len(others)])
+    low = np.array([0.0, 1e-3, 0.0, *[-0.02] * shapes, *[0.03] * shapes, 0.0, -steepest, *[0.0] * len(others)])
+    high = np.array(
+        [np.inf, np.inf, 1e3, *[0.02] * shapes, *[0.09] * shapes, np.inf, steepest, *[np.inf] * len(others)]
+    )
     scale = np.maximum(np.abs(start), 0.01)
 
     def maximise(p: FloatArray, ratio: float | None = None) -> tuple[float, FloatArray]:
@@ -170,7 +178,7 @@ def fit_triplet(
         model=rows.sum(axis=0) + data.background,
         continuum=rows[-1] + data.background,
         deviance=-2.0 * best,
-        degrees_of_freedom=int(used.sum()) - len(p),
+        degrees_of_freedom=int(used.sum()) - len(p) + (not sloped),
         profile=profile,
     )
 

@@ -51,10 +51,12 @@ def density_checks(cube: Record, hand: HandMeasurement, table: EmissivityTable) 
             bool(inside),
         )
     ]
-    spread = [estimate.median if estimate.measured else estimate.upper_limit for estimate in hand.densities]
+    spread = [
+        estimate.median if estimate.measured else estimate.upper_limit for estimate in (*hand.densities, hand.sloped)
+    ]
     checks.append(
         Check(
-            f"the same with the table at log T {TEMPERATURES[0]} to {TEMPERATURES[-1]}",
+            f"the same, table at log T {TEMPERATURES[0]} to {TEMPERATURES[-1]}, or a continuum with a slope",
             "the same",
             f"{min(spread):.2f} to {max(spread):.2f}",
             all(low <= v <= high for v in spread),

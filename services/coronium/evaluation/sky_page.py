@@ -140,7 +140,9 @@ fluxes (counts: {blends}), each ion's lines in the table's proportions.
 
 **f/i = {triplet.f_over_i:.2f} ± {triplet.error:.2f}** (68 % of the profile likelihood:
 {triplet.interval[0]:.2f}-{triplet.interval[1]:.2f}). Where the other lines are neither fitted nor left out, they pass
-for continuum, i loses by it, and the fit is bad; that row is printed as a warning.
+for continuum, i loses by it, and the fit is bad; that row is printed as a warning. A continuum with a slope fits
+better, but it falls to shorter waves, where the blends then take its place; the difference is a systematic error of f/i
+as large as the statistical one.
 
 | | f/i | deviance / degrees of freedom |
 |---|---|---|
@@ -152,6 +154,7 @@ The density whose f/i in the table agrees, log n uniform from 8 to 12 beforehand
 |---|---|
 {new_line.join(densities)}
 | all four averaged | {hand.any_temperature} |
+| {hand.sloped.log_temperature[0]}, continuum with a slope | {hand.sloped} |
 
 Near 4.1, its low-density limit, f/i says little: with a deeper limit on the prior the lower end would move, while the
 upper one ({density.upper_limit:.2f} at 95 %, one-sided) would not. The literature spans 2·10⁹ to 2·10¹⁰ cm⁻³."""
