@@ -124,3 +124,28 @@ def line_profile(
         found = write(output, exposures, cube, command, lambda done: bar.update(task, advance=done))
     print(verdict(found))
     print(output)
+
+
+@app.command()
+def sky(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS.json", help="Written by `coronium demo`.")],
+    output: Annotated[Path, typer.Option(metavar="FILE.md", help="Where the page goes.")] = Path("docs/sky.md"),
+    picture: Annotated[Path, typer.Option(metavar="FILE.png", help="Where the O VII triplet goes.")] = Path(
+        "docs/pictures/capella-o7.png"
+    ),
+) -> None:
+    """Compare posteriors of real spectra with plain methods, and name what fits badly."""
+    from coronium.compute import use
+
+    use(1)
+    from coronium.evaluation.sky_page import write_page
+    from coronium.evaluation.sky_results import SkyError
+
+    try:
+        checks = write_page(results, output, picture)
+    except SkyError as error:
+        raise typer.BadParameter(str(error), param_hint="RESULTS.json") from None
+    missing = [check.what for check in checks if check.holds is False]
+    print(f"{output}: {len(checks) - len(missing)} of {len(checks)} checks hold; {picture}")
+    for what in missing:
+        print(f"misses: {what}")
