@@ -11,7 +11,7 @@ from coronium.evaluation.o7_capella import HandMeasurement
 from coronium.evaluation.o7_density import TEMPERATURE, TEMPERATURES, ratio_of
 from coronium.evaluation.sky_results import Record, SkyResults, interval95, misfit, temperature_of
 from coronium.evaluation.table_ratios import line_photons
-from coronium.fit import POOR_FIT
+from coronium.inference.answer import POOR_FIT
 from coronium.physics.atomic.table import EmissivityTable
 from coronium.physics.readers.fe12 import fe12_ratio_density
 from coronium.physics.spectrum import FloatArray, Spectrum

@@ -125,8 +125,10 @@ def broad_photons(bank: Bank, plasma: Plasma) -> tuple[Array, Array]:
     smooth = _emissivity(bank.continuum_log_emissivity, bank, plasma, with_density=False)
     metals = jnp.array([0.0, 1.0], jnp.float32) * plasma.ln_metals
     transmission = jnp.exp(-plasma.column * bank.broad_cross_section)
+    count = len(bank.broad_width)
+    summed = jax.ops.segment_sum(jnp.exp(pseudo), bank.pseudo_bin, count, indices_are_sorted=True)
     return (
-        bank.pseudo_share @ jnp.exp(pseudo) * transmission,
+        summed / bank.broad_width * transmission,
         jnp.exp(smooth.reshape(CONTINUUM_COMPONENTS, -1) + (metals + ln_em)[:, None]).sum(0) * transmission,
     )
 
@@ -161,5 +163,11 @@ def source_rate(layout: Layout, bank: Bank, plasma: Plasma, ln_correction: Array
     """
     lines = spread(layout, bank, line_photons(bank, plasma, ln_correction), response)
     pseudo, smooth = broad_photons(bank, plasma)
-    rate = lines + (bank.broad_smooth @ smooth + bank.broad_own @ pseudo) * bank.bin_width
+
+    def seen(values: Array) -> Array:
+        return jnp.stack([values[first : first + layout.broad] for first in layout.first_broad])
+
+    broad = jnp.einsum("kbw,kw->kb", bank.broad_smooth, seen(smooth))
+    broad = broad + jnp.einsum("kbw,kw->kb", bank.broad_own, seen(pseudo))
+    rate = lines + broad * bank.bin_width
     return rate * jnp.exp(jnp.einsum("q,qkb->kb", response.calibration, bank.calibration_modes))

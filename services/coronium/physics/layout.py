@@ -50,6 +50,10 @@ class Layout:
         (K,) which Fourier series each block reads: channels on one grid (both orders of a grating) share theirs.
     first_line : tuple of int
         (U,) the first line of each series.
+    broad : int
+        Number W of broad bins that a block looks at.
+    first_broad : tuple of int
+        (K,) the first of them.
     channel_bins : tuple of int
         (C,) bins of each channel.
     profile : Profile
@@ -67,6 +71,8 @@ class Layout:
     first_bin: tuple[int, ...]
     series: tuple[int, ...]
     first_line: tuple[int, ...]
+    broad: int
+    first_broad: tuple[int, ...]
     channel_bins: tuple[int, ...]
     profile: Profile
     elements: tuple[int, ...]
@@ -118,16 +124,18 @@ class Bank(NamedTuple):
     """(nT, nW, nN, S) ln photons cm3 s-1 per unit abundance, of the lines not kept one by one."""
     pseudo_element: Array
     """(S, P) 1 where an entry belongs to an element."""
-    pseudo_share: Array
-    """(M, S) what an entry gives to each broad bin, 1 / A."""
+    pseudo_bin: Array
+    """(S,) int32, the broad bin of each entry, increasing."""
+    broad_width: Array
+    """(M,) Angstrom."""
     continuum_log_emissivity: Array
     """(nT, nW, 2 * M): hydrogen with helium, then metals at reference abundance."""
     broad_cross_section: Array
     """(M,) as `line_cross_section`."""
     broad_own: Array
-    """(K, B, M) 1 where a broad bin holds a bin."""
+    """(K, B, W) 1 where a broad bin, of the W that a block looks at, holds a bin."""
     broad_smooth: Array
-    """(K, B, M) weights that interpolate between the centres of broad bins."""
+    """(K, B, W) weights that interpolate between the centres of broad bins."""
     bin_width: Array
     """(K, B) Angstrom; 0 past the end of a channel."""
     reference_abundance: Array
@@ -242,15 +250,20 @@ def build_layout(
     phase = omega * (np.arange(bins) + 0.5)[:, None]
     sum_up = np.concatenate([amplitude * np.cos(phase), amplitude * np.sin(phase)], axis=1)
 
-    broad, entries, pseudo_share = _pseudo_continuum(table, edges)
+    broad, entries, pseudo_bin = _pseudo_continuum(table, edges)
     pseudo_centre = 0.5 * (table.pseudo_edges[1:] + table.pseudo_edges[:-1])[broad]
     own = np.clip(np.searchsorted(table.pseudo_edges, wavelength) - 1, 0, len(table.pseudo_edges) - 2)
     below = np.clip(np.searchsorted(pseudo_centre, wavelength) - 1, 0, len(broad) - 2)
     gap = pseudo_centre[below + 1] - pseudo_centre[below]
     fraction = np.clip((wavelength - pseudo_centre[below]) / gap, 0.0, 1.0)
-    smooth = np.zeros((*wavelength.shape, len(broad)), np.float32)
-    np.put_along_axis(smooth, below[..., None], 1.0 - fraction[..., None], axis=-1)
-    np.put_along_axis(smooth, below[..., None] + 1, fraction[..., None], axis=-1)
+    holding = np.searchsorted(broad, own)
+    first_broad = np.minimum(holding, below).min(axis=1)
+    window = int((np.maximum(holding, below + 1).max(axis=1) - first_broad).max()) + 1
+    first_broad = np.minimum(first_broad, len(broad) - window)
+    smooth = np.zeros((*wavelength.shape, window), np.float32)
+    at = (below - first_broad[:, None])[..., None]
+    np.put_along_axis(smooth, at, 1.0 - fraction[..., None], axis=-1)
+    np.put_along_axis(smooth, at + 1, fraction[..., None], axis=-1)
     continuum = np.array(
         [
             [np.interp(pseudo_centre, table.continuum_wavelength, row) for row in component.T]
@@ -285,12 +298,13 @@ def build_layout(
         bins_per_angstrom=single(np.array([1.0 / steps[c] for c in owner])),
         pseudo_log_emissivity=single(table.pseudo_log_emissivity[entries].transpose(1, 2, 0)),
         pseudo_element=_one_hot(place[table.pseudo_element[entries]], len(elements)),
-        pseudo_share=single(pseudo_share),
+        pseudo_bin=pseudo_bin.astype(np.int32),
+        broad_width=single(np.diff(table.pseudo_edges)[broad]),
         continuum_log_emissivity=single(
             np.log(np.maximum(continuum, SMALLEST)).transpose(1, 0, 2).reshape(continuum.shape[1], -1)
         ),
         broad_cross_section=single(cross_section(pseudo_centre) * 1e18),
-        broad_own=_one_hot(np.searchsorted(broad, own).ravel(), len(broad)).reshape(*own.shape, -1),
+        broad_own=_one_hot((holding - first_broad[:, None]).ravel(), window).reshape(*own.shape, -1),
         broad_smooth=smooth,
         bin_width=single(width),
         reference_abundance=single(np.array([reference_abundance.get(z, 1e-12) for z in elements])),
@@ -308,6 +322,8 @@ def build_layout(
         first_bin=tuple(first),
         series=tuple(series),
         first_line=tuple(first_line),
+        broad=window,
+        first_broad=tuple(int(x) for x in first_broad),
         channel_bins=tuple(channel_bins),
         profile=instrument.channels[0].profile,
         elements=elements,
@@ -316,12 +332,10 @@ def build_layout(
 
 
 def _pseudo_continuum(table: EmissivityTable, edges: list[FloatArray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Broad bins that the channels touch (M,), table entries in them (S,), and each entry's share (M, S) in 1/A."""
+    """Broad bins that the channels touch (M,), table entries in them (S,) by bin, and the bin of each entry (S,)."""
     count = len(table.pseudo_edges) - 1
     touched = [np.clip(np.searchsorted(table.pseudo_edges, e) - 1, 0, count - 1) for e in edges]
     broad = np.unique(np.concatenate([np.arange(max(t.min() - 1, 0), min(t.max() + 2, count)) for t in touched]))
     entries = np.flatnonzero(np.isin(table.pseudo_bin, broad))
-    at = np.searchsorted(broad, table.pseudo_bin[entries])
-    share = np.zeros((len(broad), len(entries)))
-    share[at, np.arange(len(entries))] = 1.0 / np.diff(table.pseudo_edges)[broad][at]
-    return broad, entries, share
+    entries = entries[np.argsort(table.pseudo_bin[entries], kind="stable")]
+    return broad, entries, np.searchsorted(broad, table.pseudo_bin[entries])
