@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coronium.inference.answer import Diagnostics, FitResult, Flag, Plasma, Rung, find_flags
-from coronium.inference.engine import MOST_MODES, TRIAGE, WHOLE, Engine, stack
-from coronium.inference.evidence import log_evidence
+from coronium.inference.engine import TRIAGE, WHOLE, Engine, stack
+from coronium.inference.evidence import log_evidence, masses
 from coronium.inference.likelihood import saturated
 from coronium.inference.mode_choice import choose_modes, weighted_draws
 from coronium.inference.nuts import Chain
@@ -193,11 +193,10 @@ class Fitter:
         modes = engine.modes(data, *self._starting_points(engine, data, starts))
         chosen = [choose_modes(modes, i) for i in range(engine.batch)]
         rows = np.arange(engine.batch)[:, None]
-        index = np.array([[c.index[0], c.index[-1]] for c in chosen])
+        index = np.array([c.padded for c in chosen])
         means, choleskys = modes.z[rows, index].astype(np.float64), modes.cholesky[rows, index]
-        shares = np.array([[*c.share, 0.0][:MOST_MODES] for c in chosen])
         chain: Chain | None = None
-        # Chains are dealt to the modes in turn; their draws are weighted by the modes' evidence below.
+        # Chains are dealt to the modes in turn; their draws are weighted by the modes' masses below.
         owner = np.arange(settings.chains) % np.array([len(c.index) for c in chosen])[:, None]
         if rung is Rung.NUTS:
             chain, means, choleskys = engine.sample(data, means, choleskys, owner, seeds)
@@ -206,8 +205,9 @@ class Fitter:
             shape = (engine.batch, settings.chains, settings.kept // settings.chains, model.space.size)
             normal = np.random.default_rng([int(s) % 2**63 for s in seeds]).standard_normal(shape)
             z = means[rows, owner][:, :, None] + np.einsum("bcij,bcsj->bcsi", choleskys[rows, owner], normal)
-        weights = engine.evidence(data, means, choleskys, shares, seeds)
-        kept = np.stack([weighted_draws(z[i], owner[i], chosen[i].share, int(s)) for i, s in enumerate(seeds)])
+        weights, membership = engine.evidence(data, means, choleskys, np.array([c.proposal for c in chosen]), seeds)
+        shares = [masses(weights[i], membership[i], c.share) for i, c in enumerate(chosen)]
+        kept = np.stack([weighted_draws(z[i], owner[i], shares[i], int(s)) for i, s in enumerate(seeds)])
         physical = engine.physical(kept)
         some = kept[:, :: max(1, kept.shape[1] // settings.predictive_draws)][:, : settings.predictive_draws]
         predicted = engine.predict(data, some, seeds)
@@ -215,7 +215,7 @@ class Fitter:
 
         results = []
         for i, spectrum in enumerate(spectra):
-            r_hat, effective = chain_diagnostics(z[i])
+            r_hat, effective = chain_diagnostics(z[i], owner[i], shares[i])
             evidence, error, k_hat = log_evidence(weights[i])
             summaries, names, columns = parameter_summaries(model, physical, i, r_hat, effective, spectrum)
             check = goodness_of_fit(predicted[i])
@@ -245,7 +245,7 @@ class Fitter:
                     draws=columns[:: max(1, -(-len(columns) // MOST_DRAWS))].astype(np.float32),
                     predictive=tuple(predictive_bands(model, packed[i], predicted[i], spectrum)),
                     diagnostics=diagnostics,
-                    flags=find_flags(summaries, diagnostics, chosen[i].share, starts[i] is None, rung),
+                    flags=find_flags(summaries, diagnostics, shares[i], starts[i] is None, rung),
                     versions=self.versions(model.instrument),
                     unknowns=kept[i],
                 )

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import genpareto, multivariate_t
 
-from coronium.inference.evidence import fit_generalised_pareto, log_evidence, log_student, smooth
+from coronium.inference.evidence import fit_generalised_pareto, log_evidence, log_student, masses, smooth
 from coronium.inference.linear_algebra import cholesky, inverse_lower, solve_lower, solve_lower_transposed
+from coronium.inference.metric import improved
+from coronium.inference.mode_choice import choose_modes, weighted_draws
+from coronium.inference.modes import Mode
 from coronium.inference.starts import separated_peaks
 from coronium.inference.summaries import Constraint, summarise
 
@@ -59,15 +62,66 @@ def test_a_proposal_with_thin_tails_is_found_out():
     assert smooth(log_weight)[1] > 0.7
 
 
-def test_peaks_are_kept_apart():
+def test_a_search_starts_at_every_peak_over_temperature_then_far_from_them():
     log_t, log_n = np.linspace(6, 7, 21), np.linspace(8, 12, 9)
-    height = -((log_t[:, None] - 6.3) ** 2) * 50 - 0 * log_n
-    height[15, 4] = -0.5
-    t, _ = separated_peaks(height, log_t, log_n, 2)
-    assert t[0] == pytest.approx(6.3)
-    assert len({round(float(x), 2) for x in t}) >= 1
-    t, n = separated_peaks(np.where(height == height.max(), 0.0, -np.inf), log_t, log_n, 3)
-    assert len(t) == len(n) == 3
+    height = np.full((21, 9), -100.0)
+    height[6, 2], height[15, 4] = 0.0, -5.0
+    t, n = separated_peaks(height, log_t, log_n, 4)
+    np.testing.assert_allclose(t[:2], [6.3, 6.75])
+    np.testing.assert_allclose(n[:2], [9.0, 10.0])
+    assert np.abs(t[2:, None] - t[None, :2]).min() > 0.2
+    assert len(set(t)) == 4
+
+
+def test_a_search_starts_somewhere_even_where_nothing_is_known():
+    t, n = separated_peaks(np.full((21, 9), np.nan), np.linspace(6, 7, 21), np.linspace(8, 12, 9), 3)
+    assert np.isfinite(t).all()
+    assert np.isfinite(n).all()
+
+
+def _modes(positions: list[list[float]], log_evidence: list[float]) -> Mode:
+    z = np.array([positions])
+    count, size = z.shape[1:]
+    eye = np.broadcast_to(np.eye(size), (1, count, size, size))
+    return Mode(z, np.zeros((1, count)), eye, np.array([log_evidence]), np.ones((1, count), int))
+
+
+def test_climbs_that_end_on_one_mode_are_one_mode():
+    chosen = choose_modes(_modes([[0.0, 0.0], [0.1, 0.0], [4.0, 0.0], [9.0, 0.0]], [-1.0, -1.01, -2.0, -50.0]), 0)
+    assert chosen.index == [0, 2]
+    assert chosen.share[:2] == pytest.approx(np.array([1.0, np.exp(-1.0)]) / (1.0 + np.exp(-1.0)))
+    assert chosen.share[2] == 0.0
+    assert chosen.proposal.sum() == pytest.approx(1.0)
+    assert chosen.proposal[1] > chosen.share[1]
+
+
+def test_a_smaller_mode_has_its_share_of_the_draws():
+    z = np.array([[[0.0]] * 500, [[1.0]] * 500, [[0.0]] * 500, [[1.0]] * 500])
+    merged = weighted_draws(z, np.array([0, 1, 0, 1]), np.array([0.8, 0.2, 0.0]), 1)
+    assert merged.mean() == pytest.approx(0.2, abs=0.03)
+
+
+def test_the_mass_of_a_mode_is_not_laplaces_but_what_sampling_finds():
+    rng = np.random.default_rng(8)
+    membership = np.zeros((2000, 3))
+    first = rng.random(2000) < 0.5
+    membership[first, 0] = membership[~first, 1] = 1.0
+    # The second mode is three times the first, whatever the proposal was.
+    log_weights = np.where(first, 0.0, np.log(3.0)) + rng.normal(0, 0.3, 2000)
+    assert masses(log_weights, membership, np.array([1.0, 0.0, 0.0]))[1] == pytest.approx(0.75, abs=0.03)
+
+
+def test_a_metric_learns_a_wide_direction_and_ignores_noise():
+    rng = np.random.default_rng(9)
+    size = 40
+    truth = np.ones(size)
+    truth[3] = 5.0
+    draws = rng.standard_normal((400, size)) * truth + 0.5
+    mean, factor = improved(np.zeros(size), np.eye(size), draws)
+    sd = np.sqrt(np.diag(factor @ factor.T))
+    assert sd[3] == pytest.approx(5.0, rel=0.15)
+    np.testing.assert_allclose(np.delete(sd, 3), 1.0, atol=0.1)
+    np.testing.assert_allclose(mean, 0.5, atol=0.8)
 
 
 @pytest.mark.parametrize(

@@ -106,14 +106,18 @@ class FitResult:
 
 
 def find_flags(
-    summaries: list[Summary], diagnostics: Diagnostics, shares: list[float], no_network: bool, rung: Rung
+    summaries: list[Summary],
+    diagnostics: Diagnostics,
+    shares: NDArray[np.float64],
+    no_network: bool,
+    rung: Rung,
 ) -> tuple[Flag, ...]:
     """What a reader must know.
 
     Parameters
     ----------
-    shares : list of float
-        Evidence shares of the modes followed, best first.
+    shares : (J,)
+        Of the posterior, that the modes hold.
     """
     d, by_name = diagnostics, {s.name: s for s in summaries}
     log_t, log_n = by_name["log_temperature"], by_name["log_density"]
@@ -127,7 +131,7 @@ def find_flags(
         Flag.TEMPERATURE_UNCONSTRAINED: log_t.constraint is Constraint.UNCONSTRAINED,
         Flag.NOT_CONVERGED: rung is Rung.NUTS and unconverged,
         Flag.EVIDENCE_UNRELIABLE: not d.pareto_k_hat < RELIABLE_K_HAT,
-        Flag.MULTIMODAL: len(shares) > 1 and shares[1] > MULTIMODAL_SHARE,
+        Flag.MULTIMODAL: np.sort(shares)[-2] > MULTIMODAL_SHARE,
         Flag.TRIAGE: rung is Rung.MODE,
         Flag.NO_NETWORK: no_network,
         Flag.NO_SIGNAL: by_name["log_emission_measure_iron"].prior_dominated,

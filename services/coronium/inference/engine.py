@@ -24,7 +24,7 @@ from coronium.inference.programs import Expected, Physical, SamplerSettings, Sta
 from coronium.inference.starts import SCAN_POINTS
 from coronium.physics.observation_model import Data, ObservationModel
 
-MOST_MODES = 2
+MOST_MODES = 3
 """Followed at once."""
 TRIAGE = ("scan", "modes", "quantities", "evidence", "expectations")
 WHOLE = ("scan", "modes", "chains", "quantities", "evidence", "expectations")
@@ -127,9 +127,18 @@ class Engine:
 
     def evidence(
         self, data: Data, means: np.ndarray, choleskys: np.ndarray, shares: np.ndarray, seeds: np.ndarray
-    ) -> np.ndarray:
-        """Importance log weights (batch, S) from modes (batch, `MOST_MODES`, ...)."""
-        return np.asarray(self._run("evidence", data, means, choleskys, shares, _keys(seeds, 1, 1)[:, 0]))
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Importance log weights (batch, S) and membership (batch, S, modes) from `MOST_MODES` modes each.
+
+        Parameters
+        ----------
+        means, choleskys : (batch, modes, D), (batch, modes, D, D)
+        shares : (batch, modes)
+            Of the proposal; 0 for those that are not there.
+        seeds : (batch,)
+        """
+        weights, membership = self._run("evidence", data, means, choleskys, shares, _keys(seeds, 1, 1)[:, 0])
+        return np.asarray(weights), np.asarray(membership)
 
     def physical(self, z: np.ndarray) -> Physical:
         """Physical quantities of draws (batch, chains x draws, D)."""

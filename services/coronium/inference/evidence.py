@@ -22,6 +22,8 @@ from coronium.physics.spectrum import Statistic
 
 PRIOR_SHARE = 0.1
 RELIABLE_K_HAT = 0.7
+WORTHLESS_K_HAT = 1.0
+"""From here on the weights have no mean."""
 
 
 def degrees_of_freedom(dimension: int) -> float:
@@ -56,13 +58,20 @@ def importance_weights(
     key: Array,
     draws: int,
 ) -> tuple[Array, Array]:
-    """Draw from the mixture and weigh: z (S, D) and log weights (S,) of prior x likelihood over proposal.
+    """Draw from the mixture and weigh.
+
+    Returns
+    -------
+    log_weights : (S,)
+        Prior x likelihood over proposal.
+    membership : (S, J)
+        Probability that a draw belongs to each mode, whatever it was drawn from.
 
     Parameters
     ----------
     means, choleskys : (J, D), (J, D, D)
     shares : (J,)
-        Weights of the modes; they sum to one.
+        Weights of the modes in the proposal; they sum to one.
     key : PRNG key
     draws : int
         Static.
@@ -79,15 +88,34 @@ def importance_weights(
 
     inverses = jax.vmap(inverse_lower)(choleskys)
 
-    def weigh(point: Array) -> Array:
+    def weigh(point: Array) -> tuple[Array, Array]:
         log_prior = -0.5 * jnp.sum(point**2) - 0.5 * d * jnp.log(2.0 * jnp.pi)
-        parts = jax.vmap(lambda m, i: log_student(point, m, i, nu))(means, inverses)
-        proposal = jnp.logaddexp(
-            jnp.log(PRIOR_SHARE) + log_prior, jnp.log1p(-PRIOR_SHARE) + logsumexp(parts + jnp.log(shares))
-        )
-        return log_prior + log_likelihood(space, statistic, arrays, data, point) - proposal
+        parts = jax.vmap(lambda m, i: log_student(point, m, i, nu))(means, inverses) + jnp.log(shares)
+        together = logsumexp(parts)
+        proposal = jnp.logaddexp(jnp.log(PRIOR_SHARE) + log_prior, jnp.log1p(-PRIOR_SHARE) + together)
+        value = log_prior + log_likelihood(space, statistic, arrays, data, point) - proposal
+        return value, jnp.exp(parts - together)
 
-    return z, jnp.nan_to_num(jax.lax.map(weigh, z, batch_size=64), nan=-jnp.inf)
+    log_weights, membership = jax.lax.map(weigh, z, batch_size=64)
+    return jnp.nan_to_num(log_weights, nan=-jnp.inf), membership
+
+
+def masses(
+    log_weights: NDArray[np.float64], membership: NDArray[np.float64], fallback: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Share of the posterior that each mode holds, (J,), by importance sampling.
+
+    Parameters
+    ----------
+    log_weights, membership : (S,), (S, J) as `importance_weights` returns them
+    fallback : (J,)
+        Laplace's shares, taken where a few draws carry all the weight.
+    """
+    smoothed, k_hat = smooth(np.asarray(log_weights, float))
+    if not k_hat < WORTHLESS_K_HAT:
+        return fallback
+    weight = np.exp(smoothed - smoothed.max())
+    return weight @ membership / weight.sum()
 
 
 def fit_generalised_pareto(exceedances: NDArray[np.float64]) -> tuple[float, float]:

@@ -11,8 +11,12 @@ from scipy.special import logsumexp
 from coronium.inference.engine import MOST_MODES
 from coronium.inference.modes import Mode
 
-MODE_DEPTH = 3.0
-"""A second mode is followed when its ln evidence is within this of the best one's."""
+MODE_DEPTH = 6.0
+"""A mode is followed when its ln evidence, by Laplace's approximation, is within this of the best one's."""
+SAME_MODE = 2.5
+"""Climbs that end within so many sd of a mode have ended at that mode: on the same one they agree to 0.2."""
+EVEN_SHARE = 0.5
+"""Of the proposal, dealt evenly to the modes: Laplace's approximation may be wrong about a mode that it makes small."""
 
 
 @dataclass(frozen=True)
@@ -23,37 +27,45 @@ class Choice:
     ----------
     index : list of int
         Among the climbs.
-    share : list of float
-        Of the evidence; they sum to one.
+    share : (J,)
+        Of the evidence by Laplace's approximation, J = `MOST_MODES`; 0 where there is no such mode.
     """
 
     index: list[int]
-    share: list[float]
+    share: NDArray[np.float64]
+
+    @property
+    def padded(self) -> list[int]:
+        """Indices of J modes; the best one where there is no other."""
+        return self.index + [self.index[0]] * (MOST_MODES - len(self.index))
+
+    @property
+    def proposal(self) -> NDArray[np.float64]:
+        """Shares (J,) of the modes in an importance-sampling proposal."""
+        return (1.0 - EVEN_SHARE) * self.share + EVEN_SHARE * (self.share > 0) / len(self.index)
 
 
 def choose_modes(modes: Mode, i: int) -> Choice:
     """Distinct modes of spectrum i worth following."""
     evidence = np.nan_to_num(modes.log_evidence[i], nan=-np.inf)
-    order = np.argsort(-evidence)
-    kept = [int(order[0])]
-    for j in order[1:]:
-        if evidence[j] < evidence[kept[0]] - MODE_DEPTH or len(kept) == MOST_MODES:
+    kept: list[int] = []
+    for j in np.argsort(-evidence):
+        if kept and (evidence[j] < evidence[kept[0]] - MODE_DEPTH or len(kept) == MOST_MODES):
             break
-        factor = modes.cholesky[i, kept[0]]
-        apart = np.linalg.solve(factor, modes.z[i, j] - modes.z[i, kept[0]])
-        # Within the best mode's own ellipsoid it is the same mode, found again less exactly.
-        if np.sqrt((apart**2).sum()) > 3.0 + np.sqrt(2.0 * len(apart)):
+        steps = [np.linalg.solve(modes.cholesky[i, k], modes.z[i, j] - modes.z[i, k]) for k in kept]
+        if all((step**2).sum() > SAME_MODE**2 for step in steps):
             kept.append(int(j))
-    share = np.exp(evidence[kept] - logsumexp(evidence[kept]))
-    return Choice(kept, [float(s) for s in share])
+    share = np.zeros(MOST_MODES)
+    share[: len(kept)] = np.exp(evidence[kept] - logsumexp(evidence[kept]))
+    return Choice(kept, share)
 
 
-def weighted_draws(z: NDArray, owner: NDArray, shares: list[float], seed: int) -> NDArray:
-    """Merge chains (C, S, D) to (C S, D) draws, chains of a mode weighted by its share."""
-    flat = z.reshape(-1, z.shape[-1])
-    if len(shares) == 1:
+def weighted_draws(z: NDArray, owner: NDArray, shares: NDArray[np.float64], seed: int) -> NDArray:
+    """Merge chains (C, S, D) to (C S, D) draws, chains of a mode weighted by its share (J,)."""
+    if (owner == owner[0]).all():
         # Interleaved, so that thinning takes from all chains.
         return z.transpose(1, 0, 2).reshape(-1, z.shape[-1])
+    flat = z.reshape(-1, z.shape[-1])
     per_chain = np.array([shares[o] / (owner == o).sum() for o in owner])
     weight = np.repeat(per_chain, z.shape[1])
     rng = np.random.default_rng(seed % 2**63)

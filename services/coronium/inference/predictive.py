@@ -22,6 +22,8 @@ from coronium.physics.spectrum import Spectrum, Statistic
 MOST_BINS = 640
 """Bins of a band over all channels; more are added up in neighbours."""
 LEVELS = (0.16, 0.5, 0.84)
+MOST_COUNTS = 1e15
+"""Of a bin of a replicate: numpy draws no larger ones, and a wild draw of an unconverged chain may ask for them."""
 
 
 class Predictions(NamedTuple):
@@ -72,10 +74,10 @@ def predictions(statistic: Statistic, data: Data, expected: Expected, seed: int)
     good, read = np.asarray(data.good), np.asarray(data.read_variance)
     source, background = np.asarray(expected.source), np.asarray(expected.background)
     mu = (source + background) * good
-    counts = mu if statistic is Statistic.FLUX else rng.poisson(np.maximum(mu, 1e-8))
+    counts = mu if statistic is Statistic.FLUX else rng.poisson(np.clip(mu, 1e-8, MOST_COUNTS))
     counts = (counts + rng.standard_normal(mu.shape) * np.sqrt(read)).astype(np.float32)
     scale = np.asarray(data.background_scale)[:, None, None]
-    region = rng.poisson(np.maximum(background * scale, 1e-8)).astype(np.float32)
+    region = rng.poisson(np.clip(background * scale, 1e-8, MOST_COUNTS)).astype(np.float32)
     copy = data._replace(counts=counts, background=region)
     return Predictions(
         mean=mu.sum(1),

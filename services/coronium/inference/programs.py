@@ -58,7 +58,7 @@ class SamplerSettings:
     deepest_tree: int = 4
     evidence_draws: int = 512
     predictive_draws: int = 48
-    starts: int = 4
+    starts: int = 6
 
     def __post_init__(self) -> None:
         if self.rounds < 2:
@@ -188,15 +188,12 @@ def evidence(
     choleskys: Array,
     shares: Array,
     keys: Array,
-) -> Array:
-    """Importance log weights (batch, draws) from modes (batch, modes, ...)."""
+) -> tuple[Array, Array]:
+    """Importance log weights (batch, draws) and membership (batch, draws, modes) from modes (batch, modes, ...)."""
 
-    def one(arrays: ModelArrays, data: Data, mean: Array, cholesky: Array, share: Array, key: Array) -> Array:
+    def one(arrays: ModelArrays, data: Data, mean: Array, cholesky: Array, share: Array, key: Array):
         count = static.settings.evidence_draws
-        _, log_weights = importance_weights(
-            static.space, static.statistic, arrays, data, mean, cholesky, share, key, count
-        )
-        return log_weights
+        return importance_weights(static.space, static.statistic, arrays, data, mean, cholesky, share, key, count)
 
     return _spread(jax.vmap(one, (None, 0, 0, 0, 0, 0)))(arrays, data, means, choleskys, shares, keys)
 

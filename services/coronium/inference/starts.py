@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SEPARATION = 0.15
-"""Two starting points differ by at least this in log T, or by four times this in log n."""
 _SCAN = (17, 6)
 SCAN_POINTS = _SCAN[0] * _SCAN[1]
 
@@ -34,25 +32,29 @@ def separated_peaks(
     log_density: NDArray[np.floating],
     count: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the `count` most probable, separated points of a map: log T and log n, (count,) each.
+    """Return `count` starting points of a map: log T and log n, (count,) each.
+
+    First the peaks of the profile over temperature, best first, each at its best density: ions of different
+    temperatures explain a faint spectrum as well as each other, and a climb does not cross from one to the next. Then
+    the temperatures furthest from those there are: a map made with every other unknown held still need not show a peak
+    where there is one.
 
     Parameters
     ----------
     log_probability : (nT, nN)
     log_temperature, log_density : (nT,), (nN,)
     count : int
-        Where the map has fewer separated points, the best one is repeated.
+        At most nT.
     """
-    t, n = np.meshgrid(log_temperature, log_density, indexing="ij")
-    left = np.array(log_probability, float)
-    points: list[tuple[float, float]] = []
-    while len(points) < count and np.isfinite(left).any():
-        best = np.unravel_index(np.nanargmax(left), left.shape)
-        points.append((float(t[best]), float(n[best])))
-        near = (np.abs(t - t[best]) < SEPARATION) & (np.abs(n - n[best]) < 4 * SEPARATION)
-        left[near] = -np.inf
-    points += [points[0]] * (count - len(points))
-    return np.array([p[0] for p in points]), np.array([p[1] for p in points])
+    filled = np.nan_to_num(np.asarray(log_probability, float), nan=-np.inf)
+    profile = filled.max(axis=1)
+    walled = np.concatenate([[-np.inf], profile, [-np.inf]])
+    peaks = np.flatnonzero((profile >= walled[:-2]) & (profile > walled[2:]) & np.isfinite(profile))
+    chosen = [int(i) for i in peaks[np.argsort(-profile[peaks])][:count]] or [len(profile) // 2]
+    while len(chosen) < count:
+        distance = np.abs(log_temperature[:, None] - log_temperature[chosen]).min(axis=1)
+        chosen.append(int(np.argmax(distance)))
+    return np.asarray(log_temperature, float)[chosen], np.asarray(log_density, float)[filled[chosen].argmax(axis=1)]
 
 
 def scan_grid(log_t: tuple[float, float], log_n: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:

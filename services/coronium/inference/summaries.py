@@ -11,6 +11,8 @@ from numpyro.diagnostics import effective_sample_size, split_gelman_rubin
 
 UNCONSTRAINED_SD = 0.7
 """A posterior wider than this share of the prior's standard deviation is no measurement."""
+LEAST_SHARE = 0.02
+"""Of the posterior: the chains of a smaller mode are not asked whether they have converged."""
 EDGE_WIDTH = 0.05
 EDGE_MASS = 0.025
 """A posterior with more than this mass in the outermost twentieth of a uniform prior has met its edge."""
@@ -51,10 +53,29 @@ class Summary:
     effective_sample_size: float
 
 
-def chain_diagnostics(chains: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Split R-hat and effective sample size of (chains, draws, ...): two arrays (...)."""
-    with np.errstate(all="ignore"):
-        return np.asarray(split_gelman_rubin(chains)), np.asarray(effective_sample_size(chains))
+def chain_diagnostics(
+    chains: NDArray[np.floating], owner: NDArray[np.integer], shares: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Split R-hat and effective sample size of each unknown, (D,) each.
+
+    Chains of different modes are not meant to agree. R-hat is the largest of the modes that matter; the effective
+    sample size is that of draws of modes with these shares: sizes add up as 1 / sum(share^2 / size).
+
+    Parameters
+    ----------
+    chains : (C, S, D)
+    owner : (C,) mode of each chain
+    shares : (J,) of the modes
+    """
+    r_hats, precision = [], np.zeros(chains.shape[-1])
+    for mode in np.unique(owner):
+        if shares[mode] < LEAST_SHARE:
+            continue
+        own = chains[owner == mode]
+        with np.errstate(all="ignore"):
+            r_hats.append(np.asarray(split_gelman_rubin(own)))
+            precision += shares[mode] ** 2 / np.asarray(effective_sample_size(own))
+    return np.max(r_hats, axis=0), 1.0 / precision
 
 
 def summarise(
