@@ -60,7 +60,7 @@ def read_results(path: Path) -> SkyResults:
     if not cubes:
         raise SkyError(f"{path} has no result of Capella's exposures together.")
     # A temperature distribution is nearer to the star than one temperature, where both were fitted.
-    cube = max(cubes, key=lambda record: (record["plasma_model"] == "gaussian_dem", record["fitted_at"] or ""))
+    cube = max(cubes, key=lambda record: (record["plasma_model"] == "gaussian-dem", record["fitted_at"] or ""))
     return SkyResults(
         cube=cube,
         exposures=[record for record, count in zip(star, observations, strict=True) if count == 1],

@@ -95,19 +95,22 @@ def run(
     return Demonstration(results, draw_pictures(results, output), results_file, seconds)
 
 
+def pictured(results: Sequence[Result]) -> tuple[Result, Result]:
+    """Return the two whose spectra are drawn: the brightest macropixel, and the star's cube."""
+    pixels = [result for result in results if result.target.startswith(SOLAR_TARGET)]
+    exposures = [result for result in results if result.target == STAR]
+    return max(pixels, key=_photons), max(exposures, key=_photons)
+
+
 def draw_pictures(results: Sequence[Result], output: Path) -> list[Path]:
     """Draw the maps of the raster, the star's history, and one spectrum of each; return the files."""
     from coronium.evaluation.pictures import capella_history, raster_maps, spectrum_picture
 
-    pixels = [result for result in results if result.target.startswith(SOLAR_TARGET)]
-    exposures = [result for result in results if result.target == STAR]
-    brightest = max(pixels, key=_photons)
-    cube = max(exposures, key=_photons)
     pictures = [output / name for name in ("raster-maps.png", "capella-history.png", "pixel.png", "capella.png")]
-    raster_maps(pixels, pictures[0])
-    capella_history(exposures, pictures[1])
-    spectrum_picture(brightest, brightest.observation, pictures[2])
-    spectrum_picture(cube, cube.observation, pictures[3])
+    raster_maps([result for result in results if result.target.startswith(SOLAR_TARGET)], pictures[0])
+    capella_history([result for result in results if result.target == STAR], pictures[1])
+    for result, file in zip(pictured(results), pictures[2:], strict=True):
+        spectrum_picture(result, result.observation, file)
     return pictures
 
 
@@ -173,11 +176,13 @@ def _publish_and_collect(
 
 def _write_results(output: Path, results: Sequence[Result], seconds: float) -> Path:
     path = output / "results.json"
+    # Draws and bands of all would make a file of tens of megabytes.
+    whole = {result.id for result in pictured(results)}
     content = {
         "software": f"coronium {version('coronium')}",
         "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
-        "results": [result.to_dict() for result in results],
+        "results": [result.to_dict(arrays=result.id in whole) for result in results],
     }
     path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
     return path
