@@ -124,6 +124,14 @@ def test_a_metric_learns_a_wide_direction_and_ignores_noise():
     np.testing.assert_allclose(mean, 0.5, atol=0.8)
 
 
+@pytest.mark.parametrize("scale", [0.0, 1e-3, 1.0, 30.0])
+def test_a_metric_is_one_even_from_a_chain_that_hardly_moved(scale):
+    draws = scale * np.random.default_rng(10).standard_normal((20, 40))
+    mean, factor = improved(np.zeros(40), np.eye(40), draws)
+    assert np.isfinite(mean).all()
+    assert np.linalg.eigvalsh(factor @ factor.T).min() > 0.4
+
+
 @pytest.mark.parametrize(
     ("draws", "constraint"),
     [

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 DRAWS_PER_INDEPENDENT = 2.0
 """Of a chain in whitened coordinates, roughly."""
+LEVEL = (0.5, 2.0)
+"""Variances that the directions without a signal may be given."""
 
 
 def improved(
@@ -32,13 +34,9 @@ def improved(
     centre = u.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov(u.T, bias=True))
     edge = (1.0 + np.sqrt(DRAWS_PER_INDEPENDENT * u.shape[1] / len(u))) ** 2
-    noise = np.ones(len(values), bool)
-    # The level of the noise is that of the eigenvalues below the edge, which is relative to it.
-    for _ in range(len(values)):
-        below = values < edge * values[noise].mean()
-        if not below.any() or (below == noise).all():
-            break
-        noise = below
-    values = np.where(noise, values[noise].mean(), values)
+    noise = values < edge
+    # Few draws, or a chain that hardly moved, must not make a metric that is hardly wide.
+    level = float(np.clip(values[noise].mean(), *LEVEL)) if noise.any() else 1.0
+    values = np.where(noise, level, values)
     root = factor @ vectors * np.sqrt(values)
     return mean + factor @ centre, np.linalg.cholesky(root @ root.T)
