@@ -86,19 +86,15 @@ class Fitter:
         return self._engines[key]
 
     def prepare(self, kinds: Sequence[tuple[str, Plasma]], rung: Rung = Rung.NUTS) -> None:
-        """Compile for single exposures of presets, all side by side; return when it is done.
+        """Compile for single exposures of presets.
 
         Parameters
         ----------
         kinds : sequence of (instrument, plasma)
         """
-        engines = []
         for name, plasma in kinds:
             engine, _ = self._engine(self.model(empty_spectrum(get_instrument(name)), plasma))
             engine.prepare(programs_of(rung))
-            engines.append(engine)
-        for engine in engines:
-            engine.wait()
 
     def fit(
         self,

@@ -1,14 +1,12 @@
 """Batched inference over spectra of one model: modes, NUTS, evidence, predictions.
 
-Batches are padded to one size, so that one set of programs per model is compiled and kept. They are compiled side by
-side in the background, in the order of their use: the first batch starts while the later ones are still in the making.
+Batches are padded to one size, so that one set of programs per model is compiled and kept. They are compiled one after
+the other: two compilations at once were seen to wait for each other for ever (jaxlib 0.10.2, two cores).
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -28,8 +26,6 @@ MOST_MODES = 3
 """Followed at once."""
 TRIAGE = ("scan", "modes", "quantities", "evidence", "expectations")
 WHOLE = ("scan", "modes", "chains", "quantities", "evidence", "expectations")
-
-_COMPILERS = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="compile")
 
 
 def stack(items: list[Data], size: int) -> Data:
@@ -56,18 +52,13 @@ class Engine:
         self.batch = -(-batch // devices) * devices
         self._static = Static(model.space, model.statistic, self.settings)
         self._arrays = jax.device_put(model.arrays, NamedSharding(programs.mesh(), PartitionSpec()))
-        self._compiled: dict[str, Future] = {}
+        self._compiled: dict[str, Any] = {}
 
     def prepare(self, names: Sequence[str] = WHOLE) -> None:
-        """Start to compile programs that are not yet compiled, in this order."""
+        """Compile the programs that are not yet compiled."""
         for name in names:
             if name not in self._compiled:
-                self._compiled[name] = _COMPILERS.submit(self._compile, name)
-
-    def wait(self) -> None:
-        """Return when everything that was begun is compiled."""
-        for program in self._compiled.values():
-            program.result()
+                self._compiled[name] = self._compile(name)
 
     def scan(self, data: Data, log_t: np.ndarray, log_n: np.ndarray) -> np.ndarray:
         """Log density (batch, points) at amplitude-matched points, `SCAN_POINTS` of them."""
@@ -154,7 +145,7 @@ class Engine:
 
     def _run(self, name: str, *arguments: Any) -> Any:
         self.prepare((name,))
-        return self._compiled[name].result()(self._arrays, *arguments)
+        return self._compiled[name](self._arrays, *arguments)
 
     def _compile(self, name: str) -> Any:
         program = jax.jit(getattr(programs, name), static_argnums=0)
