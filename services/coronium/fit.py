@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -34,6 +35,8 @@ __all__ = ["Diagnostics", "FitResult", "Fitter", "Flag", "Plasma", "Rung", "Samp
 
 MOST_DRAWS = 256
 """Thinned draws of a result."""
+CUBE_STARTS = 2
+"""A cube of exposures is bright: it has one mode, and its Jacobians are dear."""
 
 
 class Fitter:
@@ -81,8 +84,9 @@ class Fitter:
     def _engine(self, model: ObservationModel) -> tuple[Engine, LineGroups]:
         key = id(model)
         if key not in self._engines:
-            batch = self.batch if model.space.exposures == 1 else 1
-            self._engines[key] = (Engine(model, self.settings, batch), line_groups(model))
+            one = model.space.exposures == 1
+            settings = self.settings if one else replace(self.settings, starts=min(CUBE_STARTS, self.settings.starts))
+            self._engines[key] = (Engine(model, settings, self.batch if one else 1), line_groups(model))
         return self._engines[key]
 
     def prepare(self, kinds: Sequence[tuple[str, Plasma]], rung: Rung = Rung.NUTS) -> None:
@@ -154,7 +158,7 @@ class Fitter:
         self, engine: Engine, data: Data, starts: Sequence[StartMap | None]
     ) -> tuple[np.ndarray, np.ndarray]:
         # Half of the starts are the network's, where there is one; the scan's keep it honest.
-        count = self.settings.starts
+        count = engine.settings.starts
         nodes_t, nodes_n = scan_grid(self.priors.log_temperature, self.priors.log_density)
         t, n = np.meshgrid(nodes_t, nodes_n, indexing="ij")
         scanned = engine.scan(data, t.ravel().astype(np.float32), n.ravel().astype(np.float32))
@@ -182,7 +186,7 @@ class Fitter:
     ) -> list[FitResult]:
         began = time.perf_counter()
         engine.prepare(programs_of(rung))
-        model, settings = engine.model, self.settings
+        model, settings = engine.model, engine.settings
         packed = [pack(model, s) for s in spectra]
         data = stack(packed, engine.batch)
         seeds = np.concatenate([seeds, np.repeat(seeds[-1:], engine.batch - len(seeds))])

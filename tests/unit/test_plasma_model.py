@@ -1,5 +1,6 @@
 """The plasma model is asked for in the same words everywhere, reaches the fit, and makes another result."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -14,13 +15,13 @@ from coronium.client.reading import read_result
 from coronium.contract.conversion import spectrum_from_message
 from coronium.contract.identity import fingerprint
 from coronium.contract.plasma import PLASMA_MODELS, plasma_word
-from coronium.fit import FitResult, Fitter, Plasma
+from coronium.fit import Plasma
 from coronium.fitting.settings import FittingSettings
 from coronium.fitting.stage import FittingStage
 from coronium.fitting.worker import FittingWorker
+from coronium.inference.engine import Engine
 from coronium.operations import demo
 from coronium.physics.readers.tabular import write_spectra
-from coronium.physics.spectrum import Spectrum
 from coronium.runtime.errors import SettingsError
 from coronium.v1 import ingestion_pb2, ingestion_pb2_grpc, posterior_pb2, spectrum_pb2
 from tests.unit.spectra import good_spectrum
@@ -135,18 +136,17 @@ def test_the_demonstration_asks_for_what_it_warms_up(monkeypatch):
     assert demo.PLASMA_MODEL == "gaussian-dem"
 
 
-def test_what_is_warmed_up_is_fitted_once_with_its_plasma_model(monkeypatch):
-    fitted: list[tuple[str, Plasma]] = []
+def test_what_is_warmed_up_is_compiled_with_its_plasma_model(monkeypatch):
+    compiled: list[tuple[str, bool]] = []
 
-    def fit(self: Fitter, spectra: list[Spectrum], plasma: Plasma) -> list[FitResult]:
-        fitted.extend((spectrum.instrument, plasma) for spectrum in spectra)
-        assert all(self.model(spectrum, plasma) in self.models._models.values() for spectrum in spectra)
-        return []
+    def prepare(self: Engine, names: Sequence[str]) -> None:
+        compiled.append((self.model.instrument.name, self.model.space.gaussian_dem))
+        assert set(names) >= {"modes", "chains"}
 
-    monkeypatch.setattr(Fitter, "fit", fit)
+    monkeypatch.setattr(Engine, "prepare", prepare)
     stage = FittingStage(FittingSettings(warm_instruments="hinode-eis , hinode-eis:gaussian-dem,"))
     FittingWorker(stage.worker_settings).warm()
-    assert fitted == [("hinode-eis", Plasma.ISOTHERMAL), ("hinode-eis", Plasma.GAUSSIAN_DEM)]
+    assert compiled == [("hinode-eis", False), ("hinode-eis", True)]
 
 
 @pytest.mark.parametrize(
