@@ -19,7 +19,7 @@ WORST_R_HAT = 1.1
 LEAST_EFFECTIVE = 50.0
 POOR_FIT = 3.0
 """Standard deviations between the statistic and its posterior-predictive expectation."""
-POOR_ERROR = 0.1
+POOR_ERROR = 0.05
 """Relative error of the model, inferred from the data, from which on a misfit is a poor fit."""
 
 
