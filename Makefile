@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all lint protos bench docs knowability line-profile install install-dev clean
+.PHONY: help demo up test test-all lint protos bench docs knowability line-profile coverage sky install install-dev clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -46,6 +46,16 @@ docs: install
 ## knowability   what each preset can know of a plasma: docs/knowability.md and its pictures
 knowability: install
 	$(BIN)/coronium evaluate knowability
+
+## coverage  how often the intervals hold the truth, 512 simulated spectra a preset (hours): docs/coverage.md
+coverage: install
+	for i in hinode-eis chandra-letg chandra-meg euve; do $(BIN)/coronium evaluate coverage --instrument $$i --n 512 \
+	  --batch 32 --output coverage/$$i.jsonl --cache coverage/programs || exit 1; done
+	$(BIN)/coronium evaluate report coverage/*.jsonl
+
+## sky       posteriors of the demonstration beside plain methods: docs/sky.md
+sky: install
+	$(BIN)/coronium evaluate sky demo-output/results.json
 
 ## line-profile  Capella with a Gaussian line and with wings: docs/tables/line-profile.md
 line-profile: install

@@ -14,7 +14,7 @@ from coronium.inference.answer import Diagnostics, FitResult, Flag, Plasma, Rung
 from coronium.inference.engine import TRIAGE, WHOLE, Engine, stack
 from coronium.inference.evidence import log_evidence, masses
 from coronium.inference.likelihood import saturated
-from coronium.inference.mode_choice import choose_modes, weighted_draws
+from coronium.inference.mode_choice import choose_modes, thinned, weighted_draws
 from coronium.inference.nuts import Chain
 from coronium.inference.predictive import goodness_of_fit, predictive_bands
 from coronium.inference.programs import SamplerSettings
@@ -191,7 +191,7 @@ class Fitter:
         data = stack(packed, engine.batch)
         seeds = np.concatenate([seeds, np.repeat(seeds[-1:], engine.batch - len(seeds))])
         modes = engine.modes(data, *self._starting_points(engine, data, starts))
-        chosen = [choose_modes(modes, i) for i in range(engine.batch)]
+        chosen = [choose_modes(modes, i, settings.chains) for i in range(engine.batch)]
         rows = np.arange(engine.batch)[:, None]
         index = np.array([c.padded for c in chosen])
         means, choleskys = modes.z[rows, index].astype(np.float64), modes.cholesky[rows, index]
@@ -202,14 +202,15 @@ class Fitter:
             chain, means, choleskys = engine.sample(data, means, choleskys, owner, seeds)
             z = chain.z
         else:
-            shape = (engine.batch, settings.chains, settings.kept // settings.chains, model.space.size)
-            normal = np.random.default_rng([int(s) % 2**63 for s in seeds]).standard_normal(shape)
+            shape = (settings.chains, settings.kept // settings.chains, model.space.size)
+            # Of its own seed: a result must not depend on what was fitted beside it.
+            normal = np.stack([np.random.default_rng([int(s) % 2**63, 7]).standard_normal(shape) for s in seeds])
             z = means[rows, owner][:, :, None] + np.einsum("bcij,bcsj->bcsi", choleskys[rows, owner], normal)
         weights, membership = engine.evidence(data, means, choleskys, np.array([c.proposal for c in chosen]), seeds)
         shares = [masses(weights[i], membership[i], c.share) for i, c in enumerate(chosen)]
         kept = np.stack([weighted_draws(z[i], owner[i], shares[i], int(s)) for i, s in enumerate(seeds)])
         physical = engine.physical(kept)
-        some = kept[:, :: max(1, kept.shape[1] // settings.predictive_draws)][:, : settings.predictive_draws]
+        some = np.stack([thinned(draws, settings.predictive_draws) for draws in kept])
         predicted = engine.predict(data, some, seeds)
         seconds = (time.perf_counter() - began) / len(spectra)
 
@@ -242,7 +243,7 @@ class Fitter:
                     parameters=tuple(summaries),
                     lines=tuple(identified_lines(model, lines, packed[i], predicted[i])),
                     draw_names=tuple(names),
-                    draws=columns[:: max(1, -(-len(columns) // MOST_DRAWS))].astype(np.float32),
+                    draws=thinned(columns, MOST_DRAWS).astype(np.float32),
                     predictive=tuple(predictive_bands(model, packed[i], predicted[i], spectrum)),
                     diagnostics=diagnostics,
                     flags=find_flags(summaries, diagnostics, shares[i], starts[i] is None, rung),

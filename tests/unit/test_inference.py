@@ -9,7 +9,7 @@ from scipy.stats import genpareto, multivariate_t
 from coronium.inference.evidence import fit_generalised_pareto, log_evidence, log_student, masses, smooth
 from coronium.inference.linear_algebra import cholesky, inverse_lower, solve_lower, solve_lower_transposed
 from coronium.inference.metric import improved
-from coronium.inference.mode_choice import choose_modes, weighted_draws
+from coronium.inference.mode_choice import choose_modes, thinned, weighted_draws
 from coronium.inference.modes import Mode
 from coronium.inference.starts import separated_peaks
 from coronium.inference.summaries import Constraint, summarise
@@ -99,6 +99,32 @@ def test_a_smaller_mode_has_its_share_of_the_draws():
     z = np.array([[[0.0]] * 500, [[1.0]] * 500, [[0.0]] * 500, [[1.0]] * 500])
     merged = weighted_draws(z, np.array([0, 1, 0, 1]), np.array([0.8, 0.2, 0.0]), 1)
     assert merged.mean() == pytest.approx(0.2, abs=0.03)
+
+
+@pytest.mark.parametrize("count", [48, 200, 256, 1000])
+def test_thinned_draws_come_from_all_chains(count):
+    labels = np.repeat(np.arange(4.0), 100).reshape(4, 100, 1)
+    merged = weighted_draws(labels, np.zeros(4, int), np.array([1.0, 0.0, 0.0]), 1)
+    found = np.bincount(thinned(merged, count)[:, 0].astype(int), minlength=4)
+    assert found.max() - found.min() <= 1
+
+
+def test_every_mode_that_is_followed_has_a_chain():
+    modes = _modes([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]], [0.0, -1.0, -2.0])
+    assert choose_modes(modes, 0, most=2).index == [0, 1]
+    assert choose_modes(modes, 0).index == [0, 1, 2]
+
+
+def test_a_limit_on_a_log_uniform_quantity_is_one_in_its_logarithm():
+    prior = np.exp(np.random.default_rng(11).uniform(np.log(0.03), np.log(0.3), 20_000))
+    lowest = prior[prior < 0.0336]
+    assert np.mean(prior < 0.0336) == pytest.approx(0.05, abs=0.005)
+    middle = np.random.default_rng(12).normal(0.06, 0.004, 4000)
+    mixed = np.concatenate([middle, lowest[:60]])
+    summary = summarise("dem_width", "dex", mixed, 0.08, (0.03, 0.3), log_uniform=True)
+    assert summary.constraint is Constraint.MEASURED
+    mixed = np.concatenate([middle, lowest[:400]])
+    assert summarise("dem_width", "dex", mixed, 0.08, (0.03, 0.3), True).constraint is Constraint.UPPER_LIMIT
 
 
 def test_the_mass_of_a_mode_is_not_laplaces_but_what_sampling_finds():

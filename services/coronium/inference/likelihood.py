@@ -7,13 +7,11 @@ import numpy as np
 from jax import Array, jacfwd, value_and_grad
 from scipy.special import gammaln
 
-from coronium.physics.observation_model import Data, ModelArrays, erring_counts, expected_counts
+from coronium.physics.observation_model import Data, ModelArrays, erring_counts, expected_counts, gain_shape
 from coronium.physics.parameters import ParameterSpace, model_error
 from coronium.physics.spectrum import Statistic
 
 LEAST_COUNTS = 1e-8
-LEAST_SHAPE, LARGEST_SHAPE = 1.0, 1e9
-"""Of the gamma distribution of a bin's gain: a model error of 100 % and of next to nothing."""
 
 
 def _poisson(n: Array, mu: Array) -> Array:
@@ -39,7 +37,7 @@ def _poisson_with_error(n: Array, mu: Array, error: Array) -> Array:
     """
     split = jnp.where(n > 0, n * jnp.log(jnp.maximum(mu, LEAST_COUNTS) / jnp.maximum(n, 0.5)), 0.0).sum(0)
     total, expected = n.sum(0), jnp.maximum(mu.sum(0), LEAST_COUNTS)
-    shape = jnp.clip((expected / jnp.maximum(error.sum(0), 1e-6 * expected)) ** 2, LEAST_SHAPE, LARGEST_SHAPE)
+    shape = gain_shape(expected, error.sum(0))
     # Written so that large shapes cancel nothing: the limit is the Poisson distribution's total - expected.
     gained = (total + shape) * jnp.log1p((total - expected) / (shape + expected))
     return split + gained - 0.5 * jnp.log1p(total / shape) + _stirling(total + shape) - _stirling(shape)
@@ -177,11 +175,16 @@ def curvature(
 
     # The model's error is one for all exposures of a bin: the matrix of weights loses a term of rank one.
     error = relative * erring_counts(arrays, source, background)
+    free = jnp.ones_like(mu[0])
+    if statistic is Statistic.POISSON:
+        # Where the gain's error is held at 100 %, it does not depend on the unknown.
+        free = (error.sum(0) < mu.sum(0)).astype(mu.dtype)
+        error = jnp.minimum(error, mu)
     pull = weight * error
     noise_ratio = (pull * error).sum(0)
     shared = jnp.einsum("ekb,ekbd->kbd", pull, d_mu)
     information = product(weight, d_mu) - product(1.0 / (1.0 + noise_ratio), shared) + product(off, d_background)
-    scatter = 2.0 * space.priors.model_error[1] * noise_ratio / (1.0 + noise_ratio)
+    scatter = 2.0 * space.priors.model_error[1] * free * noise_ratio / (1.0 + noise_ratio)
     return value, gradient, information.at[at, at].add(0.5 * jnp.sum(scatter**2))
 
 

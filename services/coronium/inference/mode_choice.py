@@ -45,12 +45,12 @@ class Choice:
         return (1.0 - EVEN_SHARE) * self.share + EVEN_SHARE * (self.share > 0) / len(self.index)
 
 
-def choose_modes(modes: Mode, i: int) -> Choice:
-    """Distinct modes of spectrum i worth following."""
+def choose_modes(modes: Mode, i: int, most: int = MOST_MODES) -> Choice:
+    """Distinct modes of spectrum i worth following, `most` of them: each needs a chain."""
     evidence = np.nan_to_num(modes.log_evidence[i], nan=-np.inf)
     kept: list[int] = []
     for j in np.argsort(-evidence):
-        if kept and (evidence[j] < evidence[kept[0]] - MODE_DEPTH or len(kept) == MOST_MODES):
+        if kept and (evidence[j] < evidence[kept[0]] - MODE_DEPTH or len(kept) == min(most, MOST_MODES)):
             break
         steps = [np.linalg.solve(modes.cholesky[i, k], modes.z[i, j] - modes.z[i, k]) for k in kept]
         if all((step**2).sum() > SAME_MODE**2 for step in steps):
@@ -61,12 +61,16 @@ def choose_modes(modes: Mode, i: int) -> Choice:
 
 
 def weighted_draws(z: NDArray, owner: NDArray, shares: NDArray[np.float64], seed: int) -> NDArray:
-    """Merge chains (C, S, D) to (C S, D) draws, chains of a mode weighted by its share (J,)."""
-    if (owner == owner[0]).all():
-        # Interleaved, so that thinning takes from all chains.
-        return z.transpose(1, 0, 2).reshape(-1, z.shape[-1])
+    """Merge chains (C, S, D) to (C S, D) draws, chain behind chain; those of a mode weighted by its share (J,)."""
     flat = z.reshape(-1, z.shape[-1])
+    if (owner == owner[0]).all():
+        return flat
     per_chain = np.array([shares[o] / (owner == o).sum() for o in owner])
     weight = np.repeat(per_chain, z.shape[1])
     rng = np.random.default_rng(seed % 2**63)
     return flat[rng.choice(len(flat), size=len(flat), p=weight / weight.sum())]
+
+
+def thinned(draws: NDArray, count: int) -> NDArray:
+    """At most `count` of the draws along the first axis, evenly spread, so that every chain gives its part."""
+    return draws[np.linspace(0, len(draws) - 1, min(count, len(draws))).round().astype(int)]

@@ -133,7 +133,9 @@ def parameter_summaries(
     summaries = []
     for name, row_unit, draws, prior_sd, bounds, latent in rows:
         at = space.position(latent) if latent else 0
-        summaries.append(summarise(name, row_unit, draws, float(prior_sd), bounds, r_hat[at], ess[at]))
+        summaries.append(
+            summarise(name, row_unit, draws, float(prior_sd), bounds, name == "dem_width", r_hat[at], ess[at])
+        )
     return summaries, [r[0] for r in rows], np.stack([r[2] for r in rows], axis=1)
 
 

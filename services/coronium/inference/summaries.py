@@ -84,6 +84,7 @@ def summarise(
     draws: NDArray[np.floating],
     prior_sd: float,
     bounds: tuple[float, float] | None = None,
+    log_uniform: bool = False,
     r_hat: float = float("nan"),
     ess: float = float("nan"),
 ) -> Summary:
@@ -95,14 +96,19 @@ def summarise(
         Standard deviation of the prior.
     bounds : (low, high), optional
         Of a uniform prior.
+    log_uniform : bool
+        The prior is uniform in the logarithm of the quantity.
     """
-    q = np.quantile(draws, [0.025, 0.05, 0.16, 0.5, 0.84, 0.95, 0.975])
+    # This rule's intervals hold the next draw as often as they say, whatever their number.
+    q = np.quantile(draws, [0.025, 0.05, 0.16, 0.5, 0.84, 0.95, 0.975], method="weibull")
     sd = float(np.std(draws))
     wide = sd > UNCONSTRAINED_SD * prior_sd
     constraint, limit = Constraint.UNCONSTRAINED if wide else Constraint.MEASURED, float("nan")
     if bounds is not None and not wide:
-        margin = EDGE_WIDTH * (bounds[1] - bounds[0])
-        low, high = np.mean(draws < bounds[0] + margin), np.mean(draws > bounds[1] - margin)
+        scale = np.log if log_uniform else np.asarray
+        bottom, top = (float(scale(b)) for b in bounds)
+        margin, placed = EDGE_WIDTH * (top - bottom), scale(draws)
+        low, high = np.mean(placed < bottom + margin), np.mean(placed > top - margin)
         if low > EDGE_MASS and low >= high:
             constraint, limit = Constraint.UPPER_LIMIT, float(q[5])
         elif high > EDGE_MASS:

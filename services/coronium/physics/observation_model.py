@@ -25,6 +25,8 @@ CORRECTED_IONS = 20
 REFERENCE_ABUNDANCES = {SourceKind.RESOLVED: "coronal_feldman_1992", SourceKind.STAR: "photospheric_asplund_2009"}
 LACKING_SHARE = 0.1
 """Of the mean source of a block's bins (128 at most), added to each bin where the model's error is concerned."""
+LEAST_SHAPE, LARGEST_SHAPE = 1.0, 1e9
+"""Of the gamma distribution of a bin's gain: a model error of 100 % and of next to nothing."""
 LEAST_SHARE = 0.01
 """Elements and ions that never carry this share of a channel's line photons get no unknown of their own."""
 _CACHE_SIZE = 8
@@ -128,6 +130,18 @@ def erring_counts(arrays: ModelArrays, source: Array, background: Array) -> Arra
     inside = arrays.bank.bin_width > 0
     around = (source * inside).sum(-1, keepdims=True) / inside.sum(-1, keepdims=True)
     return (source + background + LACKING_SHARE * around) * inside
+
+
+def gain_shape(expected: Array, error: Array) -> Array:
+    """Shape of the gamma distribution of a bin's gain, whose mean is one.
+
+    An error of 100 % is the most, for dark bins beside bright ones, and next to none the least.
+
+    Parameters
+    ----------
+    expected, error : expected counts of the bin, and the model's error of them
+    """
+    return jnp.clip((expected / jnp.maximum(error, 1e-6 * expected + 1e-30)) ** 2, LEAST_SHAPE, LARGEST_SHAPE)
 
 
 def background_counts(space: ParameterSpace, arrays: ModelArrays, data: Data, state: State) -> Array:

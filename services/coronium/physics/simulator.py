@@ -20,6 +20,7 @@ from coronium.physics.observation_model import (
     ObservationModel,
     erring_counts,
     expected_counts,
+    gain_shape,
     pack,
 )
 from coronium.physics.parameters import LN10, ParameterSpace, Priors, amplitude_prior, model_error, physical
@@ -210,9 +211,8 @@ class Simulator:
         relative = float(model_error(self.model.space, jnp.asarray(z)))
         error = relative * np.asarray(erring_counts(self.model.arrays, source, background), float)
         if self.model.statistic is Statistic.POISSON:
-            total = mu.sum(0)
-            shape = (total / np.maximum(error.sum(0), 1e-6 * total + 1e-30)) ** 2
-            return mu * rng.gamma(np.maximum(shape, 1e-3)) / np.maximum(shape, 1e-3)
+            shape = np.asarray(gain_shape(jnp.asarray(mu.sum(0)), jnp.asarray(error.sum(0))), float)
+            return mu * rng.gamma(shape) / shape
         return np.maximum(mu + error * rng.standard_normal(mu.shape[1:]), 0.0)
 
     def _realise(
