@@ -117,6 +117,21 @@ def test_a_background_needs_a_positive_scale():
     assert "give BACKSCAL" in _refusal(message).detail
 
 
+@pytest.mark.parametrize("second", [None, 5.0])
+def test_channels_share_their_background_regions(second):
+    message = _poisson(good_spectrum())
+    first = message.channels[0]
+    first.background[:], first.background_scale[:] = [1.0] * 4, [10.0]
+    check(message)
+    message.channels.append(first)
+    message.channels[1].name = "fe-12-192"
+    check(message)
+    message.channels[1].background_scale[:] = [second] if second else []
+    if second is None:
+        message.channels[1].ClearField("background")
+    assert "differ in their background regions" in _refusal(message).detail
+
+
 def test_anything_may_stand_in_masked_bins():
     message = good_spectrum()
     channel = message.channels[0]

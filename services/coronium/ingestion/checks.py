@@ -99,6 +99,7 @@ def check(message: spectrum_pb2.Spectrum) -> Spectrum:
         spectrum = spectrum_from_message(message)
         for channel in spectrum.channels:
             check_channel(channel)
+        _check_backgrounds(spectrum)
         if not any((channel.mask & (channel.area_exposure > 0)).any() for channel in spectrum.channels):
             raise InvalidSpectrum(
                 "No bin is both unmasked and of positive area_exposure: nothing is left to fit, "
@@ -107,6 +108,17 @@ def check(message: spectrum_pb2.Spectrum) -> Spectrum:
     except InvalidSpectrum as problem:
         raise Rejected(dead_letter_pb2.DEAD_LETTER_REASON_INVALID, str(problem)) from None
     return spectrum
+
+
+def _check_backgrounds(spectrum: Spectrum) -> None:
+    """Refuse background regions that the channels do not share: a fit takes one scale an exposure for all of them."""
+    scales = [channel.background_scale for channel in spectrum.channels]
+    given = [scale for scale in scales if scale is not None]
+    if given and (len(given) < len(scales) or any((scale != given[0]).any() for scale in given)):
+        raise InvalidSpectrum(
+            "The channels differ in their background regions: give all of them a background with the same "
+            "background_scale per exposure, or publish them as several spectra."
+        )
 
 
 def _check_names(message: spectrum_pb2.Spectrum) -> None:
