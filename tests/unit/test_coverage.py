@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binom
 
 from coronium.evaluation.coverage import PARAMETERS, Row, read_rows
-from coronium.evaluation.coverage_report import binomial_bounds, cells, summary, table
+from coronium.evaluation.coverage_report import binomial_bounds, cells, document, rank_histograms, summary, table
 
 ROW = Row(
     index=0,
@@ -65,3 +65,11 @@ def test_a_run_that_was_cut_off_in_a_line_goes_on_behind_the_last_whole_one(tmp_
     lines = [json.dumps(asdict(replace(ROW, index=i))) for i in range(3)]
     file.write_text("\n".join(lines)[:-20])
     assert [row.index for row in read_rows(file)] == [0, 1]
+
+
+def test_the_page_says_which_presets_have_not_been_measured(tmp_path):
+    page = document(covered(0.68, 500), tmp_path / "ranks.png", tmp_path / "page.md")
+    assert "Fewer than 500 spectra have been fitted so far for chandra-letg (0), " in page
+    assert "hinode-eis (" not in page
+    rank_histograms(covered(0.68), tmp_path / "ranks.png")
+    assert (tmp_path / "ranks.png").stat().st_size > 5000

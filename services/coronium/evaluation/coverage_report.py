@@ -14,10 +14,13 @@ from scipy.stats import binom
 from coronium.evaluation.coverage import LEVELS, PARAMETERS, Row
 from coronium.evaluation.picture_style import picture
 from coronium.evaluation.provenance import made_by
+from coronium.physics.instruments.registry import PRESETS
 
 BINS = (0.0, 2.5, 4.0, 7.0, np.inf)
 """Of the S/N measured from the data; noise alone has about 2 in its ten highest windows."""
 CONFIDENCE = 0.99
+LEAST_SPECTRA = 500
+"""Of a preset, for a table that says something of each S/N."""
 TITLES = {
     "log_temperature": "log T",
     "log_density": "log n",
@@ -134,6 +137,11 @@ def summary(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def spectra_of(rows: Sequence[Row]) -> dict[str, int]:
+    """Number of spectra of every preset, whatever the plasma and the box."""
+    return {name: sum(row.instrument == name for row in rows) for name in PRESETS}
+
+
 def rank_histograms(rows: Sequence[Row], file: Path) -> None:
     """Histograms of the truth's rank among the draws: flat where the posterior is calibrated.
 
@@ -141,7 +149,8 @@ def rank_histograms(rows: Sequence[Row], file: Path) -> None:
     """
     runs = list(dict.fromkeys(run_name(r) for r in rows))
     bars = 10
-    with picture(file, 1.3 * len(runs) + 0.7) as figure:
+    height = 1.3 * len(runs) + 0.8
+    with picture(file, height) as figure:
         axes = figure.subplots(len(runs), len(PARAMETERS), sharex=True, squeeze=False)
         for across, run in zip(axes, runs, strict=True):
             own = [r for r in rows if run_name(r) == run]
@@ -154,11 +163,16 @@ def rank_histograms(rows: Sequence[Row], file: Path) -> None:
             across[0].set_ylabel(run.replace(", ", "\n"), fontsize=7)
         for axis, name in zip(axes[-1], PARAMETERS, strict=True):
             axis.set_xlabel(f"rank of the true {TITLES[name]}")
+        figure.subplots_adjust(top=1.0 - 0.12 / height, bottom=0.55 / height)
 
 
 def document(rows: Sequence[Row], histograms: Path, beside: Path) -> str:
     """The page docs/coverage.md."""
     missing = sum(not cell.holds for cell in cells(rows))
+    short = [f"{name} ({count})" for name, count in spectra_of(rows).items() if count < LEAST_SPECTRA]
+    unfinished = (
+        f"Fewer than {LEAST_SPECTRA} spectra have been fitted so far for {', '.join(short)}.\n\n" if short else ""
+    )
     return f"""# Coverage
 
 How often the 68 % and 95 % intervals of simulated spectra hold the truth. Everything, nuisance terms included, is drawn
@@ -166,7 +180,7 @@ from the fit's own prior, the emission measure so that S/N is about 1-10; nothin
 The bounds in brackets are those that 99 % of runs of exact intervals stay within; so about one cell in fifty misses
 one of its two by chance. Here {missing} of {len(cells(rows))} miss.
 
-{made_by()} Command: `make coverage` (`coronium evaluate coverage`, then `coronium evaluate report`).
+{unfinished}{made_by()} Command: `make coverage` (`coronium evaluate coverage`, then `coronium evaluate report`).
 
 {table(rows)}
 
