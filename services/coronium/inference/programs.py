@@ -86,7 +86,7 @@ class Physical(NamedTuple):
     log_abundance : (..., P) dex relative to reference, absolute
     emission_weighted_log_temperature : of all line photons of the layout
     model_error : relative, per bin
-    ln_iron_emission_measure : log10 of EM x A(Fe) / A_reference(Fe)
+    log_amplitude : log10 of EM x A(Fe) / A_reference(Fe)
     """
 
     log_temperature: Array

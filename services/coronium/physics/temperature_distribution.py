@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from coronium.physics.atomic.interpolation import cubic_weights
 from coronium.physics.layout import Bank
 from coronium.physics.parameters import Priors
 from coronium.physics.spectrum import FloatArray
@@ -29,8 +30,6 @@ SMALLEST = 1e-30
 
 def cubic_matrix(nodes: FloatArray, points: FloatArray) -> FloatArray:
     """Weights (P, N) that take values at uniform nodes to points, as `interpolation.cubic_weights` has them."""
-    from coronium.physics.atomic.interpolation import cubic_weights
-
     matrix = np.zeros((len(points), len(nodes)))
     for row, point in zip(matrix, points, strict=True):
         first, weights = cubic_weights(nodes, point)
