@@ -15,13 +15,13 @@ from coronium.client.reading import read_result
 from coronium.client.result import Result
 from coronium.contract.conversion import spectrum_to_message
 from coronium.contract.identity import fingerprint
-from coronium.evaluation.line_labels import place_labels
-from coronium.evaluation.picture_maps import cells
-from coronium.evaluation.picture_style import in_mathtext, target_title
-from coronium.evaluation.pictures import capella_history, raster_maps, spectrum_picture
-from coronium.evaluation.spectrum_panels import panels
 from coronium.physics.readers.capella import read_capella, read_capella_cube
 from coronium.physics.spectrum import Spectrum
+from coronium.pictures import capella_history, raster_maps, spectrum_picture
+from coronium.pictures.line_labels import place_labels
+from coronium.pictures.maps import cells
+from coronium.pictures.panels import panels
+from coronium.pictures.words import in_mathtext, target_title
 from coronium.v1 import posterior_pb2, spectrum_pb2
 from tests.unit.posterior_factory import EPOCH_ZERO, posterior
 

@@ -104,7 +104,7 @@ def test_the_bands_give_way_next_and_stay_what_they_say_they_are():
 
 def test_a_merged_band_still_belongs_to_its_data():
     pytest.importorskip("matplotlib")
-    from coronium.evaluation.spectrum_panels import panels
+    from coronium.pictures.panels import panels
 
     message = posterior()
     limit_size(message, message.ByteSize() - 512 * 4 * 6 - 400)

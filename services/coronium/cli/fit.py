@@ -62,7 +62,7 @@ def fit(
         )
     found = [as_result(one) for one in fitted]
     if plot is not None:
-        from coronium.evaluation.pictures import spectrum_picture
+        from coronium.pictures import spectrum_picture
 
         plot.mkdir(parents=True, exist_ok=True)
         for number, result in enumerate(found):

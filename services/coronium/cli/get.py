@@ -26,7 +26,7 @@ def get(
     with settings.connect(results) as client:
         result = client.get(identifier, with_observation=plot is not None)
     if plot is not None:
-        from coronium.evaluation.pictures import spectrum_picture
+        from coronium.pictures import spectrum_picture
 
         spectrum_picture(result, result.observation, plot)
     if as_json:

@@ -104,7 +104,7 @@ def pictured(results: Sequence[Result]) -> tuple[Result, Result]:
 
 def draw_pictures(results: Sequence[Result], output: Path) -> list[Path]:
     """Draw the maps of the raster, the star's history, and one spectrum of each; return the files."""
-    from coronium.evaluation.pictures import capella_history, raster_maps, spectrum_picture
+    from coronium.pictures import capella_history, raster_maps, spectrum_picture
 
     pictures = [output / name for name in ("raster-maps.png", "capella-history.png", "pixel.png", "capella.png")]
     raster_maps([result for result in results if result.target.startswith(SOLAR_TARGET)], pictures[0])

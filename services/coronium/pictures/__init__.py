@@ -4,8 +4,8 @@ Drawn without pyplot, so that a picture changes no setting of the process that d
 path decides the format; `.pdf` gives vectors.
 """
 
-from coronium.evaluation.picture_history import capella_history
-from coronium.evaluation.picture_maps import raster_maps
-from coronium.evaluation.picture_spectrum import spectrum_picture
+from coronium.pictures.history import capella_history
+from coronium.pictures.maps import raster_maps
+from coronium.pictures.spectrum import spectrum_picture
 
 __all__ = ["capella_history", "raster_maps", "spectrum_picture"]

@@ -13,17 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from coronium.evaluation.line_labels import spread
-from coronium.evaluation.picture_style import (
-    DATA,
-    FAINT,
-    MODEL,
-    axis_label,
-    in_mathtext,
-    instrument_title,
-    picture,
-    target_title,
-)
+from coronium.evaluation.picture_style import DATA, FAINT, MODEL, instrument_title, picture
+from coronium.pictures.line_labels import spread
+from coronium.pictures.words import axis_label, in_mathtext, target_title
 
 if TYPE_CHECKING:
     from coronium.client.result import Parameter, Result

@@ -18,7 +18,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from coronium.evaluation.picture_style import WIDTH, axis_label, instrument_title, picture
+from coronium.evaluation.picture_style import WIDTH, instrument_title, picture
+from coronium.pictures.words import axis_label
 
 if TYPE_CHECKING:
     from coronium.client.result import Parameter, Result

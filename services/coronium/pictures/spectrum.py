@@ -13,19 +13,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from coronium.evaluation.line_labels import place_labels
-from coronium.evaluation.picture_style import (
-    DATA,
-    FAINT,
-    MODEL,
-    WIDTH,
-    in_mathtext,
-    instrument_title,
-    picture,
-    target_title,
-)
-from coronium.evaluation.spectrum_panels import Panel, panels
+from coronium.evaluation.picture_style import DATA, FAINT, MODEL, WIDTH, instrument_title, picture
 from coronium.physics.spectrum import Spectrum, Statistic
+from coronium.pictures.line_labels import place_labels
+from coronium.pictures.panels import Panel, panels
+from coronium.pictures.words import in_mathtext, target_title
 
 if TYPE_CHECKING:
     from coronium.client.result import Line, Result
