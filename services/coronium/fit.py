@@ -14,11 +14,12 @@ from coronium.inference.answer import Diagnostics, FitResult, Flag, Plasma, Rung
 from coronium.inference.engine import TRIAGE, WHOLE, Engine, stack
 from coronium.inference.evidence import log_evidence, masses
 from coronium.inference.likelihood import saturated
+from coronium.inference.lines import identified_lines
 from coronium.inference.mode_choice import choose_modes, thinned, weighted_draws
 from coronium.inference.nuts import Chain
 from coronium.inference.predictive import goodness_of_fit, predictive_bands
 from coronium.inference.programs import SamplerSettings
-from coronium.inference.results import identified_lines, parameter_summaries
+from coronium.inference.results import parameter_summaries
 from coronium.inference.starts import StartMap, scan_grid, separated_peaks
 from coronium.inference.summaries import chain_diagnostics
 from coronium.inference.versions import instrument_version, priors_version, table_version

@@ -8,8 +8,8 @@ from coronium.contract.limits import MAX_POSTERIOR_BYTES, MAX_POSTERIOR_DRAWS
 from coronium.fit import Diagnostics, FitResult, Plasma, Rung
 from coronium.fitting.message_size import LEAST_DRAWS, limit_size
 from coronium.fitting.messages import posterior_message
+from coronium.inference.lines import Line
 from coronium.inference.predictive import Band
-from coronium.inference.results import Line
 from coronium.inference.summaries import Constraint, Summary
 from coronium.physics.spectrum import Channel, SourceKind, Spectrum, Statistic
 from coronium.v1 import features_pb2, posterior_pb2

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coronium.inference.evidence import RELIABLE_K_HAT
+from coronium.inference.lines import Line
 from coronium.inference.predictive import Band
-from coronium.inference.results import Line
 from coronium.inference.summaries import Constraint, Summary
 from coronium.physics.spectrum import Spectrum
 

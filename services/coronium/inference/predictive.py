@@ -35,6 +35,8 @@ class Predictions(NamedTuple):
     replicate : (R, K, B) counts drawn from them
     photons : (R, L)
     model_variance : (R, K, B) variance of the summed counts that the model's own error adds
+    expected : Expected
+        What the replicates were drawn from, (R, ...).
     statistic, replicate_statistic : (R,) -2 ln likelihood of the data and of the replicates, saturated subtracted, for
         the noise alone: the model's error is inferred from the data and would excuse any misfit
     """
@@ -43,6 +45,7 @@ class Predictions(NamedTuple):
     replicate: Array
     photons: Array
     model_variance: Array
+    expected: Expected
     statistic: Array
     replicate_statistic: Array
 
@@ -84,6 +87,7 @@ def predictions(statistic: Statistic, data: Data, expected: Expected, seed: int)
         replicate=(counts * good).sum(1),
         photons=np.asarray(expected.photons),
         model_variance=(np.asarray(expected.error) * good).sum(1) ** 2,
+        expected=expected,
         statistic=np.asarray(_deviance(statistic, data, source, background)),
         replicate_statistic=np.asarray(_deviance(statistic, copy, source, background)),
     )

@@ -22,7 +22,7 @@ from coronium.inference.modes import Mode, climb, matched
 from coronium.inference.nuts import LONGEST_WARMUP, Chain, sample
 from coronium.inference.starts import SCAN_POINTS
 from coronium.physics.arrays import Array
-from coronium.physics.forward import emission_weighted_log_temperature, line_photons
+from coronium.physics.forward import calibration_gain, emission_weighted_log_temperature, line_photons
 from coronium.physics.observation_model import Data, ModelArrays, erring_counts, expected_counts
 from coronium.physics.parameters import LN10, ParameterSpace, physical
 from coronium.physics.spectrum import Statistic
@@ -108,12 +108,19 @@ class Expected(NamedTuple):
     ----------
     source, background, error : (E, K, B) counts, and the standard deviation of the model's own error
     photons : (L,)
+    model_error : relative, in a bin
+    fwhm, shift : (C,) Angstrom, on the layout's grid
+    sensitivity : (K, B) counts per photon in a bin, exposures added up
     """
 
     source: Array
     background: Array
     photons: Array
     error: Array
+    model_error: Array
+    fwhm: Array
+    shift: Array
+    sensitivity: Array
 
 
 class Static(NamedTuple):
@@ -235,6 +242,11 @@ def expectations(static: Static, arrays: ModelArrays, data: Data, z: Array) -> E
             background=background,
             photons=line_photons(arrays.bank, state.plasma, state.ln_line_correction),
             error=state.model_error * erring_counts(arrays, source, background),
+            model_error=state.model_error,
+            fwhm=state.response.fwhm,
+            shift=state.response.shift - data.offset,
+            sensitivity=(data.area * data.good * state.exposure_scale[:, None, None]).sum(0)
+            * calibration_gain(arrays.bank, state.response),
         )
 
     over_draws = jax.vmap(one, (None, None, 0))

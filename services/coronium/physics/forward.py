@@ -170,4 +170,9 @@ def source_rate(layout: Layout, bank: Bank, plasma: Plasma, ln_correction: Array
     broad = jnp.einsum("kbw,kw->kb", bank.broad_smooth, seen(smooth))
     broad = broad + jnp.einsum("kbw,kw->kb", bank.broad_own, seen(pseudo))
     rate = lines + broad * bank.bin_width
-    return rate * jnp.exp(jnp.einsum("q,qkb->kb", response.calibration, bank.calibration_modes))
+    return rate * calibration_gain(bank, response)
+
+
+def calibration_gain(bank: Bank, response: Response) -> Array:
+    """Effective area over the nominal one, (K, B)."""
+    return jnp.exp(jnp.einsum("q,qkb->kb", response.calibration, bank.calibration_modes))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import erf
 
-from coronium.physics.line_profile import GAUSSIAN_FWHM
+from coronium.physics.instruments.instrument import Profile
+from coronium.physics.line_profile import BETA_FWHM, GAUSSIAN_FWHM
 from coronium.physics.observation_model import ObservationModel
 from coronium.physics.spectrum import FloatArray
 
@@ -109,12 +110,23 @@ def line_groups(model: ObservationModel) -> LineGroups:
         for k, (c, first) in enumerate(zip(layout.block_channel, layout.first_bin, strict=True)):
             edges = model.edges[c][first : first + layout.bins + 1]
             width = model.instrument.channels[c].fwhm
-            profile[g, k, : len(edges) - 1] = _share(edges, centre, width)
+            profile[g, k, : len(edges) - 1] = line_share(edges, centre, width, layout.profile)
             middle = 0.5 * (edges[1:] + edges[:-1])
             window[g, k, : len(middle)] = np.abs(middle - centre) < width
     return LineGroups(tuple(labels), np.array(wavelengths), np.array(theoretical), membership, profile, window)
 
 
-def _share(edges: FloatArray, centre: float, fwhm: float) -> FloatArray:
-    cumulative = 0.5 * erf((edges - centre) * GAUSSIAN_FWHM / fwhm / np.sqrt(2.0))
-    return np.diff(cumulative)
+def line_share(edges: FloatArray, centre: FloatArray | float, fwhm: FloatArray | float, profile: Profile) -> FloatArray:
+    """Share of a line's photons in each bin, (..., N): what `forward.spread` lays, for one line.
+
+    Parameters
+    ----------
+    edges : (N + 1,) Angstrom
+    centre, fwhm : (...,) Angstrom
+    profile : Profile
+    """
+    x = (edges - np.asarray(centre)[..., None]) / np.asarray(fwhm)[..., None]
+    if profile is Profile.BETA:
+        u = BETA_FWHM * x
+        return np.diff(0.25 * u * (2.0 * u**2 + 3.0) / (1.0 + u**2) ** 1.5, axis=-1)
+    return np.diff(0.5 * erf(x * GAUSSIAN_FWHM / np.sqrt(2.0)), axis=-1)
