@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from coronium.evaluation.coverage import PARAMETERS, Row, read_rows
+from coronium.evaluation.coverage import PARAMETERS, OtherRun, Row, read_rows, run
 from coronium.evaluation.coverage_report import binomial_bounds, cells, document, rank_histograms, summary, table
 
 ROW = Row(
@@ -15,6 +15,9 @@ ROW = Row(
     instrument="hinode-eis",
     plasma="isothermal",
     box="default",
+    seed=1,
+    amplitude=26.1,
+    commit="abc1234",
     true_signal_to_noise=3.0,
     data_signal_to_noise=3.0,
     truth=dict.fromkeys(PARAMETERS, 1.0),
@@ -65,6 +68,15 @@ def test_a_run_that_was_cut_off_in_a_line_goes_on_behind_the_last_whole_one(tmp_
     lines = [json.dumps(asdict(replace(ROW, index=i))) for i in range(3)]
     file.write_text("\n".join(lines)[:-20])
     assert [row.index for row in read_rows(file)] == [0, 1]
+
+
+def test_a_run_does_not_go_on_with_the_rows_of_another(tmp_path):
+    file = tmp_path / "run.jsonl"
+    before = json.dumps(asdict(replace(ROW, seed=2))) + "\n"
+    file.write_text(before)
+    with pytest.raises(OtherRun, match="give another file"):
+        run(file, "hinode-eis", 2, seed=1)
+    assert file.read_text() == before
 
 
 def test_the_page_says_which_presets_have_not_been_measured(tmp_path):

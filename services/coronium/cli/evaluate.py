@@ -42,22 +42,25 @@ def coverage(
     from rich.progress import Progress
 
     from coronium.cli.output import messages
-    from coronium.evaluation.coverage import run
+    from coronium.evaluation.coverage import OtherRun, run
     from coronium.fit import Plasma
 
     with Progress(console=messages(), transient=True) as bar:
         task = bar.add_task(f"fitting {instrument}", total=n)
-        rows = run(
-            output,
-            instrument,
-            n,
-            Plasma(plasma.value),
-            box.value,
-            seed,
-            minutes or float("inf"),
-            batch,
-            lambda done: bar.update(task, completed=done),
-        )
+        try:
+            rows = run(
+                output,
+                instrument,
+                n,
+                Plasma(plasma.value),
+                box.value,
+                seed,
+                minutes or float("inf"),
+                batch,
+                lambda done: bar.update(task, completed=done),
+            )
+        except OtherRun as other:
+            raise typer.BadParameter(str(other), param_hint="--output") from None
     print(f"{output}: {len(rows)} of {n} spectra")
 
 

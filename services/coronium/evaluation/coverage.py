@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from coronium.evaluation.provenance import commit
 from coronium.fit import FitResult, Fitter, Plasma
 from coronium.physics.instruments import get_instrument
 from coronium.physics.observation_model import ModelCache, pack
-from coronium.physics.parameters import MISSION_BOX, Priors
+from coronium.physics.parameters import MISSION_BOX, Priors, amplitude_prior
 from coronium.physics.simulator import STRONGEST_LINES, Simulator, Truth
 from coronium.physics.spectrum import SourceKind, Spectrum
 
@@ -38,6 +39,8 @@ class Row:
 
     Attributes
     ----------
+    seed, amplitude : of the run; the mean of the emission measure's prior
+    commit : of the software that fitted it
     data_signal_to_noise : see `data_signal_to_noise`
     truth, median, sd, rank : by parameter; rank is the share of draws below the truth
     inside : by parameter, whether the 68 % and the 95 % interval hold the truth
@@ -47,6 +50,9 @@ class Row:
     instrument: str
     plasma: str
     box: str
+    seed: int
+    amplitude: float
+    commit: str
     true_signal_to_noise: float
     data_signal_to_noise: float
     truth: dict[str, float]
@@ -105,7 +111,11 @@ def draw(simulator: Simulator, seed: int, first: int, last: int) -> Iterator[tup
                 yield chunk * CHUNK + i, spectrum, truth
 
 
-def row(simulator: Simulator, index: int, box: str, truth: Truth, result: FitResult) -> Row:
+class OtherRun(ValueError):
+    """A file holds rows of another run; the sentence says what differs."""
+
+
+def row(simulator: Simulator, index: int, box: str, seed: int, commit: str, truth: Truth, result: FitResult) -> Row:
     """Compare a posterior with the truth."""
     true = {
         "log_temperature": truth.log_temperature,
@@ -120,6 +130,9 @@ def row(simulator: Simulator, index: int, box: str, truth: Truth, result: FitRes
         instrument=result.spectrum.instrument,
         plasma=result.plasma.value,
         box=box,
+        seed=seed,
+        amplitude=amplitude_prior(simulator.model.space)[0],
+        commit=commit,
         true_signal_to_noise=truth.signal_to_noise,
         data_signal_to_noise=data_signal_to_noise(simulator, result.spectrum),
         truth=true,
@@ -171,23 +184,37 @@ def run(
         Stop after the batch in which this time has passed.
     progress : callable, optional
         Called with the number of spectra done so far.
+
+    Raises
+    ------
+    OtherRun
     """
     began = time.monotonic()
     rows = read_rows(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(json.dumps(asdict(r)) + "\n" for r in rows))
     fitter = Fitter(batch=batch)
     fitter.priors = coverage_prior(fitter.models, instrument, plasma, box)
     simulator = Simulator(
         fitter.models, get_instrument(instrument), fitter.priors, gaussian_dem=plasma is Plasma.GAUSSIAN_DEM
     )
+    same = (instrument, plasma.value, box, seed, amplitude_prior(simulator.model.space)[0])
+    for r in rows:
+        other = (r.instrument, r.plasma, r.box, r.seed, r.amplitude)
+        if other != same:
+            raise OtherRun(f"{file} holds a run of {other}, not of {same}: give another file.")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Without a last line that was cut off.
+    file.write_text("".join(json.dumps(asdict(r)) + "\n" for r in rows))
+    now = commit()
     pending: list[tuple[int, Spectrum, Truth]] = []
     for item in draw(simulator, seed, len(rows), count):
         pending.append(item)
         if len(pending) < batch and item[0] < count - 1:
             continue
         results = fitter.fit([s for _, s, _ in pending], plasma, seeds=[i for i, _, _ in pending])
-        new = [row(simulator, i, box, truth, result) for (i, _, truth), result in zip(pending, results, strict=True)]
+        new = [
+            row(simulator, i, box, seed, now, truth, result)
+            for (i, _, truth), result in zip(pending, results, strict=True)
+        ]
         with file.open("a") as out:
             out.writelines(json.dumps(asdict(r)) + "\n" for r in new)
         rows += new

@@ -122,8 +122,9 @@ def table(rows: Sequence[Row]) -> str:
 def summary(rows: Sequence[Row]) -> str:
     """Markdown table of what the sampler did in each run."""
     lines = [
-        "| run | n | seconds a spectrum | not converged | evidence unreliable | poorly fitted | n unconstrained |",
-        "|---|---|---|---|---|---|---|",
+        "| run | n | fitted at | seconds a spectrum | not converged | evidence unreliable | poorly fitted "
+        "| n unconstrained |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for run in dict.fromkeys(run_name(r) for r in rows):
         own = [r for r in rows if run_name(r) == run]
@@ -133,7 +134,8 @@ def summary(rows: Sequence[Row]) -> str:
             f"{100 * np.mean([flag in r.flags for r in own]):.1f} %"
             for flag in ("not_converged", "evidence_unreliable", "poorly_fitted", "density_unconstrained")
         ]
-        lines.append(f"| {run} | {len(own)} | {seconds:.2f} | " + " | ".join(shares) + " |")
+        commits = ", ".join(dict.fromkeys(r.commit for r in own))
+        lines.append(f"| {run} | {len(own)} | {commits} | {seconds:.2f} | " + " | ".join(shares) + " |")
     return "\n".join(lines)
 
 
