@@ -38,7 +38,7 @@ def up(
                 table.add_row(name, address)
             console.print(table)
             console.print(f"Logs: {stack.logs}   Results: {stack.folder / 'results.db'}")
-            console.print("Publish: coronium publish --demo-data   Stop: Ctrl-C", highlight=False)
+            console.print("Publish: coronium publish --demo-data --plasma gaussian-dem   Stop: Ctrl-C", highlight=False)
             if port_offset:
                 console.print(f"For the commands: {_exports(addresses)}")
             stack.supervise()
