@@ -172,7 +172,8 @@ def realise(data: TrainingSet, drawn: Expectations, rng: np.random.Generator, dr
         kept[np.arange(n), rng.integers(0, channels, n)] = True
     good = np.broadcast_to(data.mask & kept[:, None, :, None], drawn.source.shape)
     variance = data.read_variance * drawn.read_scale[:, None, None, None] * good
-    counts = rng.poisson(drawn.source + drawn.background).astype(np.float32)
+    # The series that lays lines on bins rings below zero by a hair.
+    counts = rng.poisson(np.maximum(drawn.source + drawn.background, 0.0)).astype(np.float32)
     if data.statistic is Statistic.COUNTS_WITH_READ_NOISE:
         counts += rng.standard_normal(counts.shape, np.float32) * np.sqrt(variance)
     region = scale = None
