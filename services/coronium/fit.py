@@ -15,7 +15,7 @@ from coronium.inference.engine import TRIAGE, WHOLE, Engine, stack
 from coronium.inference.evidence import log_evidence, masses
 from coronium.inference.likelihood import saturated
 from coronium.inference.lines import identified_lines
-from coronium.inference.mode_choice import choose_modes, thinned, weighted_draws
+from coronium.inference.mode_choice import choose_modes, strayed, thinned, weighted_draws
 from coronium.inference.nuts import Chain
 from coronium.inference.predictive import goodness_of_fit, predictive_bands
 from coronium.inference.programs import SamplerSettings
@@ -199,6 +199,7 @@ class Fitter:
         chain: Chain | None = None
         # Chains are dealt to the modes in turn; their draws are weighted by the modes' masses below.
         owner = np.arange(settings.chains) % np.array([len(c.index) for c in chosen])[:, None]
+        found = means, choleskys
         if rung is Rung.NUTS:
             chain, means, choleskys = engine.sample(data, means, choleskys, owner, seeds)
             z = chain.z
@@ -247,7 +248,14 @@ class Fitter:
                     draws=thinned(columns, MOST_DRAWS).astype(np.float32),
                     predictive=tuple(predictive_bands(model, packed[i], predicted[i], spectrum)),
                     diagnostics=diagnostics,
-                    flags=find_flags(summaries, diagnostics, shares[i], starts[i] is None, rung),
+                    flags=find_flags(
+                        summaries,
+                        diagnostics,
+                        shares[i],
+                        strayed(z[i], owner[i], found[0][i], found[1][i]),
+                        starts[i] is None,
+                        rung,
+                    ),
                     versions=self.versions(model.instrument),
                     unknowns=kept[i],
                 )

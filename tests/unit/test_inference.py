@@ -9,7 +9,7 @@ from scipy.stats import genpareto, multivariate_t
 from coronium.inference.evidence import fit_generalised_pareto, log_evidence, log_student, masses, smooth
 from coronium.inference.linear_algebra import cholesky, inverse_lower, solve_lower, solve_lower_transposed
 from coronium.inference.metric import improved
-from coronium.inference.mode_choice import choose_modes, thinned, weighted_draws
+from coronium.inference.mode_choice import choose_modes, strayed, thinned, weighted_draws
 from coronium.inference.modes import Mode
 from coronium.inference.starts import separated_peaks
 from coronium.inference.summaries import Constraint, summarise
@@ -107,6 +107,17 @@ def test_thinned_draws_come_from_all_chains(count):
     merged = weighted_draws(labels, np.zeros(4, int), np.array([1.0, 0.0, 0.0]), 1)
     found = np.bincount(thinned(merged, count)[:, 0].astype(int), minlength=4)
     assert found.max() - found.min() <= 1
+
+
+def test_a_chain_that_leaves_its_mode_is_noticed():
+    rng = np.random.default_rng(13)
+    means, choleskys = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 0.0]]), np.array([np.eye(2)] * 3)
+    owner = np.array([0, 1, 0, 1])
+    z = rng.standard_normal((4, 100, 2)) + means[owner][:, None]
+    assert strayed(z, owner, means, choleskys) == 0.0
+    z[1, 60:] -= means[1]
+    assert strayed(z, owner, means, choleskys) == pytest.approx(0.4)
+    assert strayed(z, np.zeros(4, int), means, choleskys) == 0.0
 
 
 def test_every_mode_that_is_followed_has_a_chain():

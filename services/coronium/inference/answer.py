@@ -17,6 +17,8 @@ from coronium.physics.spectrum import Spectrum
 MULTIMODAL_SHARE = 0.05
 WORST_R_HAT = 1.1
 LEAST_EFFECTIVE = 50.0
+MOST_STRAYED = 0.05
+"""Share of a chain's draws that may lie nearer to another mode than to its own."""
 POOR_FIT = 3.0
 """Standard deviations between the statistic and its posterior-predictive expectation."""
 POOR_ERROR = 0.05
@@ -109,6 +111,7 @@ def find_flags(
     summaries: list[Summary],
     diagnostics: Diagnostics,
     shares: NDArray[np.float64],
+    strayed: float,
     no_network: bool,
     rung: Rung,
 ) -> tuple[Flag, ...]:
@@ -118,18 +121,20 @@ def find_flags(
     ----------
     shares : (J,)
         Of the posterior, that the modes hold.
+    strayed : float
+        See `mode_choice.strayed`.
     """
     d, by_name = diagnostics, {s.name: s for s in summaries}
     log_t, log_n = by_name["log_temperature"], by_name["log_density"]
     excess = (d.statistic - d.expected_statistic) / d.statistic_deviation
     errs = by_name["model_error"].median > POOR_ERROR
-    unconverged = not d.max_r_hat < WORST_R_HAT or not d.min_effective_sample_size > LEAST_EFFECTIVE
+    mixed = d.max_r_hat < WORST_R_HAT and d.min_effective_sample_size > LEAST_EFFECTIVE and strayed <= MOST_STRAYED
     raised = {
         Flag.OUT_OF_RANGE: log_t.constraint in (Constraint.UPPER_LIMIT, Constraint.LOWER_LIMIT),
         Flag.POORLY_FITTED: excess < -POOR_FIT or (excess > POOR_FIT and errs),
         Flag.DENSITY_UNCONSTRAINED: log_n.constraint is Constraint.UNCONSTRAINED,
         Flag.TEMPERATURE_UNCONSTRAINED: log_t.constraint is Constraint.UNCONSTRAINED,
-        Flag.NOT_CONVERGED: rung is Rung.NUTS and unconverged,
+        Flag.NOT_CONVERGED: rung is Rung.NUTS and not mixed,
         Flag.EVIDENCE_UNRELIABLE: not d.pareto_k_hat < RELIABLE_K_HAT,
         Flag.MULTIMODAL: np.sort(shares)[-2] > MULTIMODAL_SHARE,
         Flag.TRIAGE: rung is Rung.MODE,

@@ -74,3 +74,27 @@ def weighted_draws(z: NDArray, owner: NDArray, shares: NDArray[np.float64], seed
 def thinned(draws: NDArray, count: int) -> NDArray:
     """At most `count` of the draws along the first axis, evenly spread, so that every chain gives its part."""
     return draws[np.linspace(0, len(draws) - 1, min(count, len(draws))).round().astype(int)]
+
+
+def strayed(
+    z: NDArray[np.float64], owner: NDArray[np.integer], means: NDArray[np.float64], choleskys: NDArray[np.float64]
+) -> float:
+    """Largest share of a chain's draws that lie nearer to another mode than to the chain's own.
+
+    The draws of a chain are weighted by the mass of its mode, which is right only while it stays there.
+
+    Parameters
+    ----------
+    z : (C, S, D)
+    owner : (C,) mode of each chain
+    means, choleskys : (J, D), (J, D, D) of the modes, as they were found
+    """
+    modes = np.unique(owner)
+    if len(modes) == 1:
+        return 0.0
+    flat = z.reshape(-1, z.shape[-1])
+    distances = np.stack(
+        [(np.linalg.solve(choleskys[j], (flat - means[j]).T) ** 2).sum(axis=0).reshape(z.shape[:2]) for j in modes]
+    )
+    nearest = modes[distances.argmin(axis=0)]
+    return float((nearest != owner[:, None]).mean(axis=1).max())
