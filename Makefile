@@ -12,7 +12,7 @@ help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
 ## demo      real spectra in, posteriors out: the whole stream on this machine; pictures in demo-output/
-demo: install
+demo: $(VENV)/.prepared
 	$(BIN)/coronium demo $(DEMO_ARGS)
 
 ## up        start the whole stream and leave it running until Ctrl-C
@@ -68,6 +68,11 @@ clean:
 # An environment is current while its stamp is newer than what it was installed from; then installing does nothing.
 install: $(VENV)/.installed-all
 install-dev: $(VENV)/.installed-dev
+
+# The last step of installing for the demonstration: samplers are compiled for this machine once.
+$(VENV)/.prepared: $(VENV)/.installed-all
+	$(BIN)/coronium prepare
+	touch $@
 
 $(VENV)/.installed-all: pyproject.toml constraints.txt scripts/install.sh
 	bash scripts/install.sh "$(VENV)" all

@@ -27,8 +27,9 @@ def use(devices: int = 0, cache: Path | None = None) -> None:
         "--xla_cpu_multi_thread_eigen=false",
         "--xla_backend_optimization_level=1",
     ]
-    # What the user has set stands behind, where it wins.
-    os.environ["XLA_FLAGS"] = " ".join([*flags, os.environ.get("XLA_FLAGS", "")]).strip()
+    # What the user has set stands behind, where it wins. Nothing stands twice: kept programs are found by these words.
+    own = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if flag not in flags]
+    os.environ["XLA_FLAGS"] = " ".join([*flags, *own])
     if cache is not None:
         import jax
 

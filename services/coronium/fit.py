@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
+from itertools import chain, islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coronium.inference.answer import Diagnostics, FitResult, Flag, Plasma, Rung, find_flags
 from coronium.inference.engine import TRIAGE, WHOLE, Engine, stack
@@ -16,13 +16,13 @@ from coronium.inference.evidence import log_evidence, masses
 from coronium.inference.likelihood import saturated
 from coronium.inference.lines import identified_lines
 from coronium.inference.mode_choice import choose_modes, strayed, thinned, weighted_draws
-from coronium.inference.nuts import Chain
 from coronium.inference.predictive import goodness_of_fit, predictive_bands
 from coronium.inference.programs import SamplerSettings
 from coronium.inference.results import parameter_summaries
 from coronium.inference.starts import StartMap, scan_grid, separated_peaks
 from coronium.inference.summaries import chain_diagnostics
 from coronium.inference.versions import instrument_version, priors_version, table_version
+from coronium.inference.walk import Walk, walked
 from coronium.physics.atomic.table import EmissivityTable, load_table
 from coronium.physics.instruments.instrument import Instrument
 from coronium.physics.instruments.registry import get_instrument
@@ -50,7 +50,7 @@ class Fitter:
     priors : Priors, optional
     settings : SamplerSettings, optional
     batch : int
-        Spectra fitted at once.
+        Spectra sampled side by side.
     """
 
     def __init__(
@@ -90,15 +90,15 @@ class Fitter:
             self._engines[key] = (Engine(model, settings, self.batch if one else 1), line_groups(model))
         return self._engines[key]
 
-    def prepare(self, kinds: Sequence[tuple[str, Plasma]], rung: Rung = Rung.NUTS) -> None:
-        """Compile for single exposures of presets.
+    def prepare(self, kinds: Sequence[tuple[str, Plasma, int]], rung: Rung = Rung.NUTS) -> None:
+        """Compile for presets.
 
         Parameters
         ----------
-        kinds : sequence of (instrument, plasma)
+        kinds : sequence of (instrument, plasma, exposures)
         """
-        for name, plasma in kinds:
-            engine, _ = self._engine(self.model(empty_spectrum(get_instrument(name)), plasma))
+        for name, plasma, exposures in kinds:
+            engine, _ = self._engine(self.model(empty_spectrum(get_instrument(name), exposures), plasma))
             engine.prepare(programs_of(rung))
 
     def fit(
@@ -139,18 +139,20 @@ class Fitter:
         results: dict[int, FitResult] = {}
         for model, members in groups.values():
             engine, lines = self._engine(model)
-            for first in range(0, len(members), engine.batch):
-                some = members[first : first + engine.batch]
-                fitted = self._fit_batch(
+            engine.prepare(programs_of(rung))
+            batches = (
+                self._begin(
                     engine,
-                    lines,
-                    [spectra[i] for i in some],
-                    plasma,
-                    rung,
-                    [starts[i] for i in some],
-                    np.array([seeds[i] for i in some], np.int64),
+                    [(i, spectra[i], starts[i], seeds[i]) for i in members[first : first + engine.batch]],
                 )
-                results.update(zip(some, fitted, strict=True))
+                for first in range(0, len(members), engine.batch)
+            )
+            walks = walked(engine, batches) if rung is Rung.NUTS else chain.from_iterable(batches)
+            while some := list(islice(walks, engine.batch)):
+                fitted = self._finish(
+                    engine, lines, some, [spectra[w.place] for w in some], [starts[w.place] for w in some], plasma, rung
+                )
+                results.update(zip((w.place for w in some), fitted, strict=True))
                 if progress is not None:
                     progress(len(some))
         return [results[i] for i in range(len(spectra))]
@@ -175,67 +177,76 @@ class Fitter:
         points += [points[-1]] * (engine.batch - len(points))
         return np.array([p[0] for p in points]), np.array([p[1] for p in points])
 
-    def _fit_batch(
+    def _begin(self, engine: Engine, some: Sequence[tuple[int, Spectrum, StartMap | None, int]]) -> list[Walk]:
+        """Find the modes of a batch: (place, spectrum, start, seed) of each."""
+        began = time.perf_counter()
+        packed = [pack(engine.model, spectrum) for _, spectrum, _, _ in some]
+        data = stack(packed, engine.batch)
+        modes = engine.modes(data, *self._starting_points(engine, data, [start for _, _, start, _ in some]))
+        quoted = engine.model.space.plasma
+        walks = []
+        for i, (place, _, _, seed) in enumerate(some):
+            choice = choose_modes(modes, i, engine.settings.chains)
+            found = modes.z[i, choice.padded].astype(np.float64), modes.cholesky[i, choice.padded]
+            walks.append(Walk(place, packed[i], int(seed), choice, found, engine.settings.chains, quoted))
+        for walk in walks:
+            walk.seconds = (time.perf_counter() - began) / len(walks)
+        return walks
+
+    def _finish(
         self,
         engine: Engine,
         lines: LineGroups,
-        spectra: list[Spectrum],
+        walks: Sequence[Walk],
+        spectra: Sequence[Spectrum],
+        starts: Sequence[StartMap | None],
         plasma: Plasma,
         rung: Rung,
-        starts: Sequence[StartMap | None],
-        seeds: NDArray[np.int64],
     ) -> list[FitResult]:
+        """Weigh the modes of a batch, and say what its draws say."""
         began = time.perf_counter()
-        engine.prepare(programs_of(rung))
         model, settings = engine.model, engine.settings
-        packed = [pack(model, s) for s in spectra]
-        data = stack(packed, engine.batch)
-        seeds = np.concatenate([seeds, np.repeat(seeds[-1:], engine.batch - len(seeds))])
-        modes = engine.modes(data, *self._starting_points(engine, data, starts))
-        chosen = [choose_modes(modes, i, settings.chains) for i in range(engine.batch)]
-        rows = np.arange(engine.batch)[:, None]
-        index = np.array([c.padded for c in chosen])
-        means, choleskys = modes.z[rows, index].astype(np.float64), modes.cholesky[rows, index]
-        chain: Chain | None = None
-        # Chains are dealt to the modes in turn; their draws are weighted by the modes' masses below.
-        owner = np.arange(settings.chains) % np.array([len(c.index) for c in chosen])[:, None]
-        found = means, choleskys
-        if rung is Rung.NUTS:
-            chain, means, choleskys = engine.sample(data, means, choleskys, owner, seeds)
-            z = chain.z
-        else:
-            shape = (settings.chains, settings.kept // settings.chains, model.space.size)
-            # Of its own seed: a result must not depend on what was fitted beside it.
-            normal = np.stack([np.random.default_rng([int(s) % 2**63, 7]).standard_normal(shape) for s in seeds])
-            z = means[rows, owner][:, :, None] + np.einsum("bcij,bcsj->bcsi", choleskys[rows, owner], normal)
-        weights, membership = engine.evidence(data, means, choleskys, np.array([c.proposal for c in chosen]), seeds)
-        shares = [masses(weights[i], membership[i], c.share) for i, c in enumerate(chosen)]
-        kept = np.stack([weighted_draws(z[i], owner[i], shares[i], int(s)) for i, s in enumerate(seeds)])
-        physical = engine.physical(kept)
-        some = np.stack([thinned(draws, settings.predictive_draws) for draws in kept])
-        predicted = engine.predict(data, some, seeds)
-        seconds = (time.perf_counter() - began) / len(spectra)
+        padded = [*walks, *[walks[-1]] * (engine.batch - len(walks))]
+        seeds = np.array([w.seed for w in padded], np.int64)
+        data = stack([w.data for w in walks], engine.batch)
+        weights, membership = engine.evidence(
+            data,
+            np.stack([w.means for w in padded]),
+            np.stack([w.choleskys for w in padded]),
+            np.stack([w.choice.proposal for w in padded]),
+            seeds,
+        )
+        shares = [masses(weights[i], membership[i], w.choice.share) for i, w in enumerate(walks)]
+        chains = [w.kept if rung is Rung.NUTS else w.approximate(settings.draws) for w in walks]
+        kept = [
+            weighted_draws(c.z, w.owner, share, w.seed, settings.kept)
+            for w, c, share in zip(walks, chains, shares, strict=True)
+        ]
+        kept += [kept[-1]] * (engine.batch - len(kept))
+        physical = engine.physical(np.stack(kept))
+        predicted = engine.predict(data, np.stack([thinned(k, settings.predictive_draws) for k in kept]), seeds)
+        seconds = (time.perf_counter() - began) / len(walks)
 
         results = []
-        for i, spectrum in enumerate(spectra):
-            r_hat, effective = chain_diagnostics(z[i], owner[i], shares[i])
+        for i, (walk, spectrum, drawn) in enumerate(zip(walks, spectra, chains, strict=True)):
+            r_hat, effective = chain_diagnostics(drawn.z, walk.owner, shares[i])
             evidence, error, k_hat = log_evidence(weights[i])
             summaries, names, columns = parameter_summaries(model, physical, i, r_hat, effective, spectrum)
             check = goodness_of_fit(predicted[i])
             diagnostics = Diagnostics(
                 max_r_hat=float(np.nanmax(r_hat)),
                 min_effective_sample_size=float(np.nanmin(effective)),
-                divergences=0 if chain is None else int(chain.diverging[i].sum()),
+                divergences=int(drawn.diverging.sum()),
                 pareto_k_hat=float(k_hat),
-                log_evidence=evidence + saturated(model.statistic, packed[i]),
+                log_evidence=evidence + saturated(model.statistic, walk.data),
                 log_evidence_error=error,
                 statistic=check.statistic,
                 expected_statistic=check.expected,
                 statistic_deviation=check.deviation,
                 goodness_of_fit=check.probability,
-                fit_seconds=seconds,
-                modes=len(chosen[i].index),
-                mean_leapfrog_steps=0.0 if chain is None else float(chain.steps[i].mean()),
+                fit_seconds=walk.seconds + seconds,
+                modes=len(walk.choice.index),
+                mean_leapfrog_steps=float(drawn.steps.mean()),
             )
             results.append(
                 FitResult(
@@ -243,16 +254,16 @@ class Fitter:
                     plasma=plasma,
                     rung=rung,
                     parameters=tuple(summaries),
-                    lines=tuple(identified_lines(model, lines, packed[i], predicted[i])),
+                    lines=tuple(identified_lines(model, lines, walk.data, predicted[i])),
                     draw_names=tuple(names),
                     draws=thinned(columns, MOST_DRAWS).astype(np.float32),
-                    predictive=tuple(predictive_bands(model, packed[i], predicted[i], spectrum)),
+                    predictive=tuple(predictive_bands(model, walk.data, predicted[i], spectrum)),
                     diagnostics=diagnostics,
                     flags=find_flags(
                         summaries,
                         diagnostics,
                         shares[i],
-                        strayed(z[i], owner[i], found[0][i], found[1][i]),
+                        strayed(drawn.z, walk.owner, *walk.found),
                         starts[i] is None,
                         rung,
                     ),

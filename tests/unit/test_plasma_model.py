@@ -21,6 +21,7 @@ from coronium.fitting.stage import FittingStage
 from coronium.fitting.worker import FittingWorker
 from coronium.inference.engine import Engine
 from coronium.operations import demo
+from coronium.operations.demo_data import demo_spectra
 from coronium.physics.readers.tabular import write_spectra
 from coronium.runtime.errors import SettingsError
 from coronium.v1 import ingestion_pb2, ingestion_pb2_grpc, posterior_pb2, spectrum_pb2
@@ -131,22 +132,25 @@ def test_a_result_says_its_plasma_model_in_the_same_words():
 
 def test_the_demonstration_asks_for_what_it_warms_up(monkeypatch):
     warmed = FittingSettings(warm_instruments=demo.SETTINGS["fitting"]["WARM_INSTRUMENTS"])
-    pairs = FittingStage(warmed).worker_settings["warm_instruments"]
-    assert pairs == [("hinode-eis", demo.PLASMA_MODEL), ("chandra-letg", demo.PLASMA_MODEL)]
+    kinds = FittingStage(warmed).worker_settings["warm_instruments"]
+    model = demo.PLASMA_MODEL
+    assert kinds == [("hinode-eis", model, 1), ("chandra-letg", model, 1), ("chandra-letg", model, demo.EPOCHS)]
+    assert {(s.instrument, s.exposures) for s in demo_spectra()} == {(name, count) for name, _, count in kinds}
     assert demo.PLASMA_MODEL == "gaussian-dem"
 
 
 def test_what_is_warmed_up_is_compiled_with_its_plasma_model(monkeypatch):
-    compiled: list[tuple[str, bool]] = []
+    compiled: list[tuple[str, bool, int]] = []
 
     def prepare(self: Engine, names: Sequence[str]) -> None:
-        compiled.append((self.model.instrument.name, self.model.space.gaussian_dem))
+        space = self.model.space
+        compiled.append((self.model.instrument.name, space.gaussian_dem, space.exposures))
         assert set(names) >= {"modes", "chains"}
 
     monkeypatch.setattr(Engine, "prepare", prepare)
-    stage = FittingStage(FittingSettings(warm_instruments="hinode-eis , hinode-eis:gaussian-dem,"))
+    stage = FittingStage(FittingSettings(warm_instruments="hinode-eis , hinode-eis:gaussian-dem:3,"))
     FittingWorker(stage.worker_settings).warm()
-    assert compiled == [("hinode-eis", False), ("hinode-eis", True)]
+    assert compiled == [("hinode-eis", False, 1), ("hinode-eis", True, 3)]
 
 
 @pytest.mark.parametrize(
@@ -155,6 +159,9 @@ def test_what_is_warmed_up_is_compiled_with_its_plasma_model(monkeypatch):
         ("hubble", "warm_instruments: unknown instrument 'hubble'; known are hinode-eis, "),
         ("euve:hot", "warm_instruments: there is no plasma model 'hot'; use isothermal or gaussian-dem"),
         ("euve:", "warm_instruments: there is no plasma model ''"),
+        ("euve:isothermal:many", r"'euve:isothermal:many' is not instrument\[:plasma\[:exposures\]\]"),
+        ("euve:isothermal:0", "'euve:isothermal:0' is not instrument"),
+        ("euve:isothermal:1:2", "'euve:isothermal:1:2' is not instrument"),
     ],
 )
 def test_a_wrong_word_among_what_is_to_be_warmed_up_is_one_sentence_at_the_start(monkeypatch, value, sentence):

@@ -17,6 +17,7 @@ from coronium.cli import (
     get,
     instruments,
     lag,
+    prepare,
     publish,
     results,
     serve,
@@ -45,6 +46,7 @@ app.command(rich_help_panel=USE)(fit.fit)
 
 app.command(rich_help_panel=RUN)(up.up)
 app.command(rich_help_panel=RUN)(demo.demo)
+app.command(rich_help_panel=RUN)(prepare.prepare)
 app.command(rich_help_panel=RUN)(serve.serve)
 app.add_typer(topics.app, name="topics", rich_help_panel=RUN)
 app.add_typer(database.app, name="db", rich_help_panel=RUN)

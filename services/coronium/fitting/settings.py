@@ -19,11 +19,14 @@ class FittingSettings(ServiceSettings):
         "nuts", description="How far up the ladder to go; 'mode' marks every result as triage."
     )
     chains: int = Field(4, ge=2, le=16, description="NUTS chains per spectrum.")
-    rounds: int = Field(3, ge=2, le=10, description="Rounds of a chain; each improves the metric of the next.")
-    warmup: int = Field(18, ge=5, le=19, description="Steps of each round that adapt the step size.")
-    draws: int = Field(100, ge=25, description="Kept draws of each chain.")
+    most_rounds: int = Field(
+        6, ge=2, le=40, description="Rounds of chains that do not agree; those that do stop after two or more."
+    )
+    warmup: int = Field(10, ge=5, le=19, description="Steps of each round that adapt the step size.")
+    draws: int = Field(50, ge=25, description="Draws of each chain in a round.")
     deepest_tree: int = Field(4, ge=2, le=10, description="A NUTS step takes at most 2^this - 1 leapfrogs.")
-    batch_size: int = Field(8, ge=1, le=64, description="Spectra fitted at once.")
+    batch_size: int = Field(8, ge=1, le=512, description="Spectra taken at once: their results are published together.")
+    width: int = Field(8, ge=1, le=64, description="Of those, sampled side by side.")
     batch_seconds: float = Field(0.5, gt=0, description="Longest wait for a batch to fill.")
     devices: int = Field(
         0, ge=0, description="CPU devices that share a batch; 0: one per core. GPUs are used as they are found."
@@ -34,18 +37,19 @@ class FittingSettings(ServiceSettings):
     warm_instruments: str = Field(
         "",
         description="Instruments whose programs are compiled before the first spectrum, separated by commas: "
-        "`hinode-eis` for isothermal plasma, `hinode-eis:gaussian-dem` for a distribution of temperatures.",
+        "`hinode-eis` for isothermal plasma, `hinode-eis:gaussian-dem` for a distribution of temperatures, "
+        "`chandra-letg:gaussian-dem:25` for a cube of 25 exposures.",
     )
 
     @field_validator("warm_instruments")
     @classmethod
     def _check_warm_instruments(cls, value: str) -> str:
-        pairs = warm_pairs(value)
-        if pairs:
+        kinds = warm_kinds(value)
+        if kinds:
             # Not at the top: settings are also read where no science is installed.
             from coronium.physics.instruments.registry import get_instrument
 
-            for instrument, plasma in pairs:
+            for instrument, plasma, _ in kinds:
                 try:
                     get_instrument(instrument)
                     plasma_number(plasma)
@@ -54,7 +58,19 @@ class FittingSettings(ServiceSettings):
         return value
 
 
-def warm_pairs(value: str) -> list[tuple[str, str]]:
-    """Return (instrument, plasma model) for each entry of `warm_instruments`, in order; unchecked."""
-    entries = [entry.strip() for entry in value.split(",") if entry.strip()]
-    return [(name, plasma if colon else "isothermal") for name, colon, plasma in (e.partition(":") for e in entries)]
+def warm_kinds(value: str) -> list[tuple[str, str, int]]:
+    """Return (instrument, plasma model, exposures) for each entry of `warm_instruments`, in order.
+
+    Raises
+    ------
+    ValueError
+        A number of exposures is none. Instruments and plasma models are not checked.
+    """
+    kinds = []
+    for entry in (e.strip() for e in value.split(",") if e.strip()):
+        parts = entry.split(":")
+        name, plasma, exposures, *more = parts + ["isothermal", "1"][len(parts) - 1 :]
+        if more or not exposures.isdecimal() or int(exposures) < 1:
+            raise ValueError(f"{entry!r} is not instrument[:plasma[:exposures]]")
+        kinds.append((name, plasma, int(exposures)))
+    return kinds

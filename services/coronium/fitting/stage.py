@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from coronium.contract.topics import EPOCHS, FEATURES, POSTERIORS, StageName, Topic
 from coronium.fitting.jobs import FitJob, Fitted
-from coronium.fitting.settings import FittingSettings, warm_pairs
+from coronium.fitting.settings import FittingSettings, warm_kinds
 from coronium.runtime import metrics
 from coronium.runtime.stage import Incoming, Outgoing, Rejected, Stage
 from coronium.v1 import dead_letter_pb2, epoch_pb2, features_pb2
@@ -40,14 +40,14 @@ class FittingStage(Stage[FitJob, Fitted]):
             "emissivity_table": s.emissivity_table,
             "max_rung": s.max_rung,
             "chains": s.chains,
-            "rounds": s.rounds,
+            "most_rounds": s.most_rounds,
             "warmup": s.warmup,
             "draws": s.draws,
             "deepest_tree": s.deepest_tree,
-            "batch_size": s.batch_size,
+            "width": s.width,
             "devices": s.devices,
             "compilation_cache": str(s.compilation_cache or ""),
-            "warm_instruments": warm_pairs(s.warm_instruments),
+            "warm_instruments": warm_kinds(s.warm_instruments),
         }
 
     def decode(self, incoming: Incoming) -> FitJob:

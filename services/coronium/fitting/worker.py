@@ -19,8 +19,8 @@ def create(settings: dict[str, Any]) -> FittingWorker:
     Parameters
     ----------
     settings : dict
-        `emissivity_table`, `max_rung`, `chains`, `rounds`, `warmup`, `draws`, `deepest_tree`, `batch_size`, `devices`,
-        `compilation_cache`, `warm_instruments` (pairs of instrument and plasma model).
+        `emissivity_table`, `max_rung`, `chains`, `most_rounds`, `warmup`, `draws`, `deepest_tree`, `width`, `devices`,
+        `compilation_cache`, `warm_instruments` (instrument, plasma model and number of exposures of each).
     """
     from coronium.compute import use
 
@@ -59,11 +59,11 @@ class FittingWorker:
         self._fitter = Fitter(
             table=table,
             settings=SamplerSettings(
-                **{name: s[name] for name in ("chains", "rounds", "warmup", "draws", "deepest_tree")}
+                **{name: s[name] for name in ("chains", "most_rounds", "warmup", "draws", "deepest_tree")}
             ),
-            batch=s["batch_size"],
+            batch=s["width"],
         )
-        kinds = [(instrument, Plasma(plasma)) for instrument, plasma in s["warm_instruments"]]
+        kinds = [(instrument, Plasma(plasma), exposures) for instrument, plasma, exposures in s["warm_instruments"]]
         self._fitter.prepare(kinds, Rung(s["max_rung"]))
         return self._fitter.table_version
 

@@ -12,11 +12,10 @@ from coronium.inference.evidence import RELIABLE_K_HAT
 from coronium.inference.lines import Line
 from coronium.inference.predictive import Band
 from coronium.inference.summaries import Constraint, Summary
+from coronium.inference.walk import LEAST_EFFECTIVE, WORST_R_HAT
 from coronium.physics.spectrum import Spectrum
 
 MULTIMODAL_SHARE = 0.05
-WORST_R_HAT = 1.1
-LEAST_EFFECTIVE = 50.0
 MOST_STRAYED = 0.05
 """Share of a chain's draws that may lie nearer to another mode than to its own."""
 POOR_FIT = 3.0

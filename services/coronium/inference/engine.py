@@ -7,6 +7,7 @@ the other: two compilations at once were seen to wait for each other for ever (j
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import gcd
 from typing import Any
 
 import jax
@@ -14,9 +15,8 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from coronium.inference import programs
-from coronium.inference.metric import improved
 from coronium.inference.modes import Mode
-from coronium.inference.nuts import Chain
+from coronium.inference.nuts import Chain, Round
 from coronium.inference.predictive import Predictions, predictions
 from coronium.inference.programs import Expected, Physical, SamplerSettings, Static
 from coronium.inference.starts import SCAN_POINTS
@@ -24,6 +24,8 @@ from coronium.physics.observation_model import Data, ObservationModel
 
 MOST_MODES = 3
 """Followed at once."""
+EVIDENCE_KEYS, ROUND_KEYS = 1, 4
+"""Purposes of random numbers; every round has one of its own."""
 TRIAGE = ("scan", "modes", "quantities", "evidence", "expectations")
 WHOLE = ("scan", "modes", "chains", "quantities", "evidence", "expectations")
 
@@ -42,16 +44,19 @@ class Engine:
     model : ObservationModel
     settings : SamplerSettings
     batch : int
-        Spectra at once; rounded up to a multiple of the devices.
+        Spectra at once; rounded up to what fills the devices. Fewer spectra than devices share theirs: their chains
+        are spread.
     """
 
     def __init__(self, model: ObservationModel, settings: SamplerSettings | None = None, batch: int = 8) -> None:
         devices = len(jax.devices())
         self.model = model
-        self.settings = settings or SamplerSettings()
-        self.batch = -(-batch // devices) * devices
-        self._static = Static(model.space, model.statistic, self.settings)
-        self._arrays = jax.device_put(model.arrays, NamedSharding(programs.mesh(), PartitionSpec()))
+        self.settings = s = settings or SamplerSettings()
+        within = 1 if batch >= devices else gcd(devices, s.chains, s.starts, s.kept, s.predictive_draws)
+        rows = devices // within
+        self.batch = -(-batch // rows) * rows
+        self._static = Static(model.space, model.statistic, self.settings, within)
+        self._arrays = jax.device_put(model.arrays, NamedSharding(programs.mesh(within), PartitionSpec()))
         self._compiled: dict[str, Any] = {}
 
     def prepare(self, names: Sequence[str] = WHOLE) -> None:
@@ -68,53 +73,31 @@ class Engine:
         """Modes (batch, starts) from starting temperatures and densities (batch, starts)."""
         return Mode(*(np.asarray(a) for a in self._run("modes", data, _single(log_t), _single(log_n))))
 
-    def sample(
-        self, data: Data, means: np.ndarray, choleskys: np.ndarray, owner: np.ndarray, seeds: np.ndarray
-    ) -> tuple[Chain, np.ndarray, np.ndarray]:
-        """Run the chains in rounds; after each the metric of a mode is improved by all draws of its chains so far.
-
-        The draws of the first round are not kept. Chains start a posterior sd away from their mode, so that R-hat can
-        fail.
+    def round(
+        self,
+        data: Data,
+        means: np.ndarray,
+        factors: np.ndarray,
+        starts: np.ndarray,
+        step_sizes: np.ndarray,
+        seeds: np.ndarray,
+        numbers: np.ndarray,
+    ) -> Round:
+        """One round of chains, (batch, chains, ...).
 
         Parameters
         ----------
-        means, choleskys : (batch, modes, D), (batch, modes, D, D)
-        owner : (batch, chains)
-            The mode that each chain belongs to.
-        seeds : (batch,)
-
-        Returns
-        -------
-        chains : Chain
-            (batch, chains, draws, ...)
-        means, choleskys
-            The improved metrics of the modes.
+        means, factors : (batch, chains, D), (batch, chains, D, D)
+            Each chain's metric.
+        starts : (batch, chains, D)
+            In its coordinates.
+        step_sizes : (batch, chains)
+        seeds, numbers : (batch,)
+            Of the spectra, and of the round that is each one's next.
         """
-        settings = self.settings
-        rows = np.arange(self.batch)[:, None]
-        u = np.stack(
-            [
-                np.random.default_rng([int(s) % 2**63, 3]).standard_normal(owner.shape[1:] + means.shape[-1:])
-                for s in seeds
-            ]
-        )
-        metrics = means, choleskys
-        rounds: list[Chain] = []
-        for number in range(settings.rounds):
-            own_means, own_factors = metrics[0][rows, owner], metrics[1][rows, owner]
-            if rounds:
-                behind = rounds[-1].z[:, :, -1] - own_means
-                u = np.linalg.solve(own_factors, behind[..., None])[..., 0]
-            keys = _keys(seeds, 4 + number, settings.chains)
-            found = self._run("chains", data, own_means, own_factors, u, keys)
-            rounds.append(Chain(*(np.asarray(a) for a in found)))
-            drawn = np.concatenate([r.z for r in rounds], axis=2)
-            metrics = means.copy(), choleskys.copy()
-            for i, j in np.ndindex(means.shape[:2]):
-                if (owner[i] == j).any():
-                    draws = drawn[i][owner[i] == j].reshape(-1, means.shape[-1])
-                    metrics[0][i, j], metrics[1][i, j] = improved(means[i, j], choleskys[i, j], draws)
-        return Chain(*(np.concatenate(parts, axis=2) for parts in zip(*rounds[1:], strict=True))), *metrics
+        keys = _keys(seeds, ROUND_KEYS + numbers, self.settings.chains)
+        found = self._run("chains", data, means, factors, starts, step_sizes, keys)
+        return Round(Chain(*(np.asarray(a) for a in found.chain)), np.asarray(found.step_size))
 
     def evidence(
         self, data: Data, means: np.ndarray, choleskys: np.ndarray, shares: np.ndarray, seeds: np.ndarray
@@ -128,7 +111,9 @@ class Engine:
             Of the proposal; 0 for those that are not there.
         seeds : (batch,)
         """
-        weights, membership = self._run("evidence", data, means, choleskys, shares, _keys(seeds, 1, 1)[:, 0])
+        weights, membership = self._run(
+            "evidence", data, means, choleskys, shares, _keys(seeds, np.full(len(seeds), EVIDENCE_KEYS), 1)[:, 0]
+        )
         return np.asarray(weights), np.asarray(membership)
 
     def physical(self, z: np.ndarray) -> Physical:
@@ -179,6 +164,7 @@ class Engine:
                 data,
                 *gaussians(settings.chains),
                 of(batch, settings.chains, d),
+                of(batch, settings.chains),
                 of(batch, settings.chains, 2, dtype=np.uint32),
             ),
             "evidence": (
@@ -196,8 +182,11 @@ def _single(values: np.ndarray) -> np.ndarray:
     return np.asarray(values, np.float32)
 
 
-def _keys(seeds: np.ndarray, purpose: int, count: int) -> np.ndarray:
-    """Random keys (batch, count, 2) that follow from the seeds (batch,)."""
+def _keys(seeds: np.ndarray, purposes: np.ndarray, count: int) -> np.ndarray:
+    """Random keys (batch, count, 2) that follow from seeds and purposes (batch,)."""
     return np.stack(
-        [np.random.SeedSequence([int(s) % 2**63, purpose]).generate_state(2 * count) for s in seeds]
+        [
+            np.random.SeedSequence([int(s) % 2**63, int(p)]).generate_state(2 * count)
+            for s, p in zip(seeds, purposes, strict=True)
+        ]
     ).reshape(len(seeds), count, 2)

@@ -8,7 +8,7 @@ from jax import Array, jacfwd, value_and_grad
 from scipy.special import gammaln
 
 from coronium.physics.observation_model import Data, ModelArrays, erring_counts, expected_counts, gain_shape
-from coronium.physics.parameters import ParameterSpace, model_error
+from coronium.physics.parameters import ParameterSpace, exposure_information, exposure_log_prior, model_error
 from coronium.physics.spectrum import Statistic
 
 LEAST_COUNTS = 1e-8
@@ -88,7 +88,9 @@ def pointwise(
 
 
 def log_likelihood(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data: Data, z: Array) -> Array:
-    """Log-likelihood of an observation, float64 scalar, up to `saturated`.
+    """Log-likelihood of an observation, float64 scalar, up to `saturated`; z is standard normal a priori.
+
+    What the prior has beside standard normals (`exposure_log_prior`) counts as likelihood.
 
     Parameters
     ----------
@@ -113,7 +115,7 @@ def likelihood_of(
     """`log_likelihood` where the expected counts (E, K, B) of z are known already."""
     error = model_error(space, z) * erring_counts(arrays, source, background)
     on, off = pointwise(statistic, data, source, background, error)
-    return jnp.sum(on, dtype=jnp.float64) + jnp.sum(off, dtype=jnp.float64)
+    return jnp.sum(on, dtype=jnp.float64) + jnp.sum(off, dtype=jnp.float64) + exposure_log_prior(space, z)
 
 
 def saturated(statistic: Statistic, data: Data) -> float:
@@ -185,7 +187,9 @@ def curvature(
     shared = jnp.einsum("ekb,ekbd->kbd", pull, d_mu)
     information = product(weight, d_mu) - product(1.0 / (1.0 + noise_ratio), shared) + product(off, d_background)
     scatter = 2.0 * space.priors.model_error[1] * free * noise_ratio / (1.0 + noise_ratio)
-    return value, gradient, information.at[at, at].add(0.5 * jnp.sum(scatter**2))
+    information = information.at[at, at].add(0.5 * jnp.sum(scatter**2))
+    prior, slope = value_and_grad(lambda point: exposure_log_prior(space, point))(z)
+    return value + prior, gradient + slope, information + jnp.diag(exposure_information(space, z))
 
 
 def fisher(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data: Data, z: Array) -> Array:

@@ -36,18 +36,6 @@ def solve_lower(lower: Array, right: Array) -> Array:
     return jax.lax.fori_loop(0, lower.shape[-1], row, jnp.zeros_like(right))
 
 
-def solve_lower_transposed(lower: Array, right: Array) -> Array:
-    """Solve L^T X = R for a lower triangular L (D, D) and R (D, M)."""
-    size = lower.shape[-1]
-
-    def row(i: int, solution: Array) -> Array:
-        j = size - 1 - i
-        value = (right[j] - lower[:, j] @ solution) / lower[j, j]
-        return solution.at[j].set(value)
-
-    return jax.lax.fori_loop(0, size, row, jnp.zeros_like(right))
-
-
 def inverse_lower(lower: Array) -> Array:
     """Inverse of a lower triangular matrix (D, D)."""
     return solve_lower(lower, jnp.eye(lower.shape[-1], dtype=lower.dtype))

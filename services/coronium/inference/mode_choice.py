@@ -60,15 +60,15 @@ def choose_modes(modes: Mode, i: int, most: int = MOST_MODES) -> Choice:
     return Choice(kept, share)
 
 
-def weighted_draws(z: NDArray, owner: NDArray, shares: NDArray[np.float64], seed: int) -> NDArray:
-    """Merge chains (C, S, D) to (C S, D) draws, chain behind chain; those of a mode weighted by its share (J,)."""
+def weighted_draws(z: NDArray, owner: NDArray, shares: NDArray[np.float64], seed: int, count: int) -> NDArray:
+    """Merge chains (C, S, D) to (count, D) draws, chain behind chain; those of a mode weighted by its share (J,)."""
     flat = z.reshape(-1, z.shape[-1])
     if (owner == owner[0]).all():
-        return flat
+        return thinned(flat, count)
     per_chain = np.array([shares[o] / (owner == o).sum() for o in owner])
     weight = np.repeat(per_chain, z.shape[1])
     rng = np.random.default_rng(seed % 2**63)
-    return flat[rng.choice(len(flat), size=len(flat), p=weight / weight.sum())]
+    return flat[np.sort(rng.choice(len(flat), size=count, p=weight / weight.sum()))]
 
 
 def thinned(draws: NDArray, count: int) -> NDArray:

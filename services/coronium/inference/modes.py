@@ -9,19 +9,30 @@ import jax.numpy as jnp
 from jax.scipy.stats import norm
 
 from coronium.inference.likelihood import curvature, log_density
-from coronium.inference.linear_algebra import cholesky, inverse_lower, solve_lower, solve_lower_transposed
+from coronium.inference.linear_algebra import cholesky, inverse_lower
 from coronium.physics.arrays import Array
 from coronium.physics.observation_model import Data, ModelArrays, expected_counts
 from coronium.physics.parameters import LN10, ParameterSpace, amplitude_prior
 from coronium.physics.spectrum import Statistic
 
-NEWTON_STEPS = 20
+MOST_JACOBIANS = 10
+STEPS_PER_JACOBIAN = 8
+"""A Jacobian costs some thirty gradients: its information serves for a few steps."""
 LEAST_DECREMENT = 0.02
-"""A climb ends when neither the last step nor the next one gains more than this in ln density."""
+"""A climb ends when neither the steps of the last Jacobian nor the next step gain more than this in ln density."""
 EDGE = 1e-3
 """Starting points keep this share of the prior away from its ends, where the normal map is steep."""
 LARGEST_STEP = 3.0
 """Trust region: standard deviations of the prior."""
+MOST_DAMPING = 1e5
+
+
+class Place(NamedTuple):
+    """Where a climb is: unknowns, ln density there, and its gradient."""
+
+    point: Array
+    value: Array
+    gradient: Array
 
 
 class Climb(NamedTuple):
@@ -29,21 +40,20 @@ class Climb(NamedTuple):
 
     Attributes
     ----------
-    point, value : where it is, and ln density there
-    information : (D, D) expected there, or where the last step began
+    place : Place
+    information : (D, D) expected where the last Jacobian was taken
     damping : Levenberg's
-    gain : ln density won by the last step
-    decrement : twice the gain that the last step promised
-    steps : made so far
+    gain : ln density won since
+    decrement : twice the gain that the step there promised
+    jacobians : taken so far
     """
 
-    point: Array
-    value: Array
+    place: Place
     information: Array
     damping: Array
     gain: Array
     decrement: Array
-    steps: Array
+    jacobians: Array
 
 
 class Mode(NamedTuple):
@@ -55,14 +65,14 @@ class Mode(NamedTuple):
     log_density : scalar, prior x likelihood there
     cholesky : (D, D) lower factor of the covariance (Fisher information + prior)^-1
     log_evidence : scalar, Laplace's approximation, with the prior's constant
-    steps : int, of the climb
+    jacobians : int, of the climb
     """
 
     z: Array
     log_density: Array
     cholesky: Array
     log_evidence: Array
-    steps: Array
+    jacobians: Array
 
 
 def matched(
@@ -96,67 +106,91 @@ def matched(
 
 
 def climb(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data: Data, z: Array) -> Mode:
-    """Climb to the nearest mode: Gauss-Newton steps with Levenberg's damping.
+    """Climb to the nearest mode: Gauss-Newton with Levenberg's damping, and quasi-Newton steps with each Jacobian.
 
     Parameters
     ----------
     z : (D,) starting point
     """
 
-    def density(point: Array) -> Array:
-        return log_density(space, statistic, arrays, data, point)
+    @jax.vmap
+    def density(point: Array) -> tuple[Array, Array]:
+        value, gradient = jax.value_and_grad(lambda p: log_density(space, statistic, arrays, data, p))(point)
+        return jnp.nan_to_num(value, nan=-jnp.inf), gradient
 
-    def step(carry: Climb) -> Climb:
-        point = carry.point
-        value, gradient, information = curvature(space, statistic, arrays, data, point)
-        value = value - 0.5 * jnp.sum(point.astype(jnp.float64) ** 2)
-        gradient = gradient - point
-        metric = information + jnp.eye(space.size, dtype=jnp.float32)
-        lower = cholesky(metric + carry.damping * jnp.diag(jnp.diag(metric)))
-        move = solve_lower_transposed(lower, solve_lower(lower, gradient[:, None]))[:, 0]
-        decrement = gradient @ move
-        move = move * jnp.minimum(1.0, LARGEST_STEP / jnp.maximum(jnp.max(jnp.abs(move)), 1e-6))
-        # A full and a shortened step, tried at once: a density costs far less than another Jacobian.
-        points = point + jnp.array([[1.0], [0.3]], jnp.float32) * move
-        values = jnp.nan_to_num(jax.vmap(density)(points), nan=-jnp.inf)
+    def step(place: Place, inverse: Array) -> tuple[Place, Array]:
+        move = inverse @ place.gradient
+        inside = jnp.minimum(1.0, LARGEST_STEP / jnp.maximum(jnp.max(jnp.abs(move)), 1e-6))
+        # A full and a shortened step, tried at once.
+        scales = inside * jnp.array([1.0, 0.3], jnp.float32)
+        values, gradients = density(place.point + scales[:, None] * move)
         best = jnp.argmax(values)
-        better = values[best] > value
-        return Climb(
-            jnp.where(better, points[best], point),
-            jnp.where(better, values[best], value),
-            information,
-            jnp.where(better, jnp.maximum(carry.damping * 0.1, 1e-6), carry.damping * 10.0),
-            jnp.where(better, values[best] - value, 0.0),
-            decrement,
-            carry.steps + 1,
-        )
+        reached = Place(place.point + scales[best] * move, values[best], gradients[best])
+        # What a step shows of the curvature makes the next one better, even if it led down.
+        inverse = secant(inverse, scales[best] * move, scales[best] * place.gradient, place.gradient - reached.gradient)
+        return jax.tree.map(lambda a, b: jnp.where(reached.value > place.value, a, b), reached, place), inverse
 
-    def unfinished(carry: Climb) -> Array:
-        arrived = (carry.decrement < LEAST_DECREMENT) & (carry.gain < LEAST_DECREMENT) & (carry.damping < 1.0)
-        return (carry.steps < NEWTON_STEPS) & ~arrived & (carry.damping < 1e5)
+    def stretch(climbed: Climb) -> Climb:
+        here = climbed.place.point
+        value, gradient, information = curvature(space, statistic, arrays, data, here)
+        place = Place(here, value - 0.5 * jnp.sum(here.astype(jnp.float64) ** 2), gradient - here)
+        metric = information + jnp.eye(space.size, dtype=jnp.float32)
+        root = inverse_lower(cholesky(metric + climbed.damping * jnp.diag(jnp.diag(metric))))
+        inverse = root.T @ root
+        decrement = place.gradient @ inverse @ place.gradient
+        (end, _), _ = jax.lax.scan(lambda now, _: (step(*now), None), (place, inverse), None, STEPS_PER_JACOBIAN)
+        gain = end.value - place.value
+        damping = jnp.where(gain > 0.0, jnp.maximum(0.1 * climbed.damping, 1e-6), 100.0 * climbed.damping)
+        return Climb(end, information, damping, gain, decrement, climbed.jacobians + 1)
+
+    def unfinished(climbed: Climb) -> Array:
+        arrived = (climbed.decrement < LEAST_DECREMENT) & (climbed.gain < LEAST_DECREMENT) & (climbed.damping < 1.0)
+        return (climbed.jacobians < MOST_JACOBIANS) & ~arrived & (climbed.damping < MOST_DAMPING)
 
     first = Climb(
-        z,
-        jnp.asarray(-jnp.inf, jnp.float64),
+        Place(z, jnp.asarray(-jnp.inf, jnp.float64), jnp.zeros_like(z)),
         jnp.zeros((space.size, space.size), jnp.float32),
         jnp.asarray(1e-2, jnp.float32),
         jnp.asarray(jnp.inf, jnp.float64),
         jnp.asarray(jnp.inf, jnp.float32),
         jnp.asarray(0, jnp.int32),
     )
-    return gaussian(jax.lax.while_loop(unfinished, step, first))
+    return gaussian(jax.lax.while_loop(unfinished, stretch, first))
+
+
+def secant(inverse: Array, step: Array, pushed: Array, change: Array) -> Array:
+    """An inverse metric (D, D) updated by what a step did to the gradient: BFGS with Powell's damping.
+
+    Nocedal & Wright 2006, Numerical Optimization, equation 6.17 and procedure 18.2; it stays positive definite.
+
+    Parameters
+    ----------
+    step, pushed : (D,), metric @ step
+    change : (D,) of the gradient of minus the density
+    """
+    along, seen = step @ pushed, step @ change
+    share = jnp.where(seen >= 0.2 * along, 1.0, 0.8 * along / jnp.maximum(along - seen, 1e-30))
+    mixed = share * change + (1.0 - share) * pushed
+    slope = step @ mixed
+    across = inverse @ mixed
+    updated = (
+        inverse
+        + jnp.outer(step, step) * (slope + mixed @ across) / slope**2
+        - (jnp.outer(across, step) + jnp.outer(step, across)) / slope
+    )
+    return jnp.where((along > 1e-12) & jnp.all(jnp.isfinite(updated)), updated, inverse)
 
 
 def gaussian(end: Climb) -> Mode:
     """The Gaussian approximation where a climb ended."""
-    size = end.point.shape[-1]
+    size = end.place.point.shape[-1]
     lower = cholesky(end.information.astype(jnp.float64) + jnp.eye(size))
     # Covariance = (L L^T)^-1 = L^-T L^-1; its lower factor comes from a second decomposition.
     inverse = inverse_lower(lower)
     return Mode(
-        z=end.point,
-        log_density=end.value,
+        z=end.place.point,
+        log_density=end.place.value,
         cholesky=cholesky(inverse.T @ inverse),
-        log_evidence=end.value - jnp.sum(jnp.log(jnp.diag(lower))),
-        steps=end.steps,
+        log_evidence=end.place.value - jnp.sum(jnp.log(jnp.diag(lower))),
+        jacobians=end.jacobians,
     )

@@ -22,8 +22,8 @@ from coronium.physics.spectrum import Statistic
 TARGET_ACCEPTANCE = 0.8
 LONGEST_WARMUP = 19
 """NumPyro cuts a longer warm-up into windows and lets the step size begin anew at the end of each."""
-FIRST_STEP = 0.06
-"""Dual averaging draws the step size towards ten times the first one."""
+PULL = 10.0
+"""NumPyro's dual averaging draws the step size towards so many times the first one."""
 
 
 class Chain(NamedTuple):
@@ -43,6 +43,13 @@ class Chain(NamedTuple):
     log_density: Array
 
 
+class Round(NamedTuple):
+    """A round of chains, and the step size (scalar) that its warm-up found."""
+
+    chain: Chain
+    step_size: Array
+
+
 def sample(
     space: ParameterSpace,
     statistic: Statistic,
@@ -51,11 +58,12 @@ def sample(
     mean: Array,
     factor: Array,
     start: Array,
+    step_size: Array,
     key: Array,
     warmup: int,
     draws: int,
     deepest_tree: int,
-) -> Chain:
+) -> Round:
     """Run one round of one chain; made to be batched with `vmap` over data, metrics, starts and keys.
 
     Parameters
@@ -64,6 +72,8 @@ def sample(
         z = mean + factor u, where u is nearly a standard normal.
     start : (D,)
         The first u.
+    step_size : scalar
+        That the warm-up is drawn to.
     key : PRNG key
     warmup, draws : int
         Static. Steps that adapt the step size, and steps that are kept.
@@ -76,7 +86,7 @@ def sample(
     state = init_kernel(
         start,
         warmup,
-        step_size=FIRST_STEP,
+        step_size=step_size / PULL,
         inverse_mass_matrix=jnp.ones(space.size),
         adapt_mass_matrix=False,
         target_accept_prob=TARGET_ACCEPTANCE,
@@ -90,9 +100,10 @@ def sample(
         return state, (state.z, state.diverging, state.num_steps, -state.potential_energy)
 
     # One loop for warm-up and draws: the step size stops adapting by itself, and the kernel is compiled once.
-    _, kept = jax.lax.scan(advance, state, None, length=warmup + draws)
+    last, kept = jax.lax.scan(advance, state, None, length=warmup + draws)
     u, diverging, steps, density = (x[warmup:] for x in kept)
-    return Chain(z=mean + u @ factor.T, diverging=diverging, steps=steps, log_density=density)
+    chain = Chain(z=mean + u @ factor.T, diverging=diverging, steps=steps, log_density=density)
+    return Round(chain, last.adapt_state.step_size)
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -1,8 +1,9 @@
 """The programs that an engine compiles: every step of the inference over a batch of spectra.
 
 Each takes what is fixed at compilation, then the model's arrays, then what differs from spectrum to spectrum, with the
-batch as its first axis. Batches are spread over all devices of the process (CPU devices
-or GPUs); each device runs its own loops, without waiting for the others.
+batch as its first axis. Batches are spread over all devices of the process (CPU devices or GPUs), and so are the chains
+of each spectrum where there are fewer spectra than devices; each device runs its own loops, without waiting for the
+others.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from jax.sharding import Mesh, PartitionSpec
 from coronium.inference.evidence import importance_weights
 from coronium.inference.likelihood import likelihood_of
 from coronium.inference.modes import Mode, climb, matched
-from coronium.inference.nuts import LONGEST_WARMUP, Chain, sample
+from coronium.inference.nuts import LONGEST_WARMUP, Round, sample
 from coronium.inference.starts import SCAN_POINTS
 from coronium.physics.arrays import Array
 from coronium.physics.forward import calibration_gain, emission_weighted_log_temperature, line_photons
@@ -35,12 +36,13 @@ class SamplerSettings:
     Attributes
     ----------
     chains : int
-    rounds : int
-        At least 2. After each the metric is improved by its draws; those of the first are not kept.
+    most_rounds : int
+        At least 2. After each the metric is improved by its draws, and chains that agree stop; the draws of the first
+        are not kept.
     warmup : int
         Steps of each round that adapt the step size, 19 at most.
     draws : int
-        Kept per chain at least; all rounds but the first keep the same number.
+        Of each round, per chain.
     deepest_tree : int
         A step takes at most 2^deepest_tree - 1 leapfrogs. The chains of a batch wait for the slowest, so this caps the
         cost; bright spectra are content with 4, faint ones, whose posteriors are less Gaussian, mix better with 5.
@@ -52,29 +54,24 @@ class SamplerSettings:
     """
 
     chains: int = 4
-    rounds: int = 3
-    warmup: int = 18
-    draws: int = 100
+    most_rounds: int = 6
+    warmup: int = 10
+    draws: int = 50
     deepest_tree: int = 4
     evidence_draws: int = 512
     predictive_draws: int = 48
     starts: int = 6
 
     def __post_init__(self) -> None:
-        if self.rounds < 2:
+        if self.most_rounds < 2:
             raise ValueError("a chain needs two rounds at least: the first is not kept")
         if not 0 < self.warmup <= LONGEST_WARMUP:
             raise ValueError(f"the warm-up of a round takes 1 to {LONGEST_WARMUP} steps, not {self.warmup}")
 
     @property
-    def draws_of_round(self) -> int:
-        """Kept draws of each round, per chain."""
-        return -(-self.draws // (self.rounds - 1))
-
-    @property
     def kept(self) -> int:
-        """Draws kept per spectrum."""
-        return self.chains * (self.rounds - 1) * self.draws_of_round
+        """Draws kept per spectrum, however many there were."""
+        return self.chains * self.draws
 
 
 class Physical(NamedTuple):
@@ -124,25 +121,49 @@ class Expected(NamedTuple):
 
 
 class Static(NamedTuple):
-    """What a program is compiled for: hashable."""
+    """What a program is compiled for: hashable.
+
+    Attributes
+    ----------
+    devices : int
+        That share one spectrum.
+    """
 
     space: ParameterSpace
     statistic: Statistic
     settings: SamplerSettings
+    devices: int
 
 
-def mesh() -> Mesh:
-    """All devices of the process in a row."""
-    return Mesh(np.array(jax.devices()), ("spectra",))
+def mesh(devices: int) -> Mesh:
+    """All devices of the process, (spectra, devices that share one)."""
+    return Mesh(np.array(jax.devices()).reshape(-1, devices), ("spectra", "within"))
 
 
-def _spread(function: Callable, shared: int = 1) -> Callable:
-    """Run a batched function on every device's share of the batch; the first `shared` arguments are for all."""
-    each, same = PartitionSpec("spectra"), PartitionSpec()
+def _spread(static: Static, function: Callable, shared: int = 1, within: int | None = None) -> Callable:
+    """Run a batched function on every device's share of the batch.
+
+    Parameters
+    ----------
+    shared : int
+        So many arguments, the first ones, are for all.
+    within : int, optional
+        From this argument on, and in what is returned, the second axis is spread over the devices that share a
+        spectrum. Without it each of them does the same.
+    """
+    each, same, own = PartitionSpec("spectra"), PartitionSpec(), PartitionSpec("spectra", "within")
+
+    def spec(i: int) -> PartitionSpec:
+        if i < shared:
+            return same
+        return each if within is None or i < within else own
 
     def run(*arguments):
-        specs = tuple(same if i < shared else each for i in range(len(arguments)))
-        return jax.shard_map(function, mesh=mesh(), in_specs=specs, out_specs=each, check_vma=False)(*arguments)
+        specs = tuple(spec(i) for i in range(len(arguments)))
+        out = each if within is None else own
+        return jax.shard_map(function, mesh=mesh(static.devices), in_specs=specs, out_specs=out, check_vma=False)(
+            *arguments
+        )
 
     return run
 
@@ -159,7 +180,7 @@ def scan(static: Static, arrays: ModelArrays, log_t: Array, log_n: Array, data: 
         # Parts of one size: a rest would be compiled a second time.
         return jax.lax.map(at, (log_t, log_n), batch_size=SCAN_POINTS // 6)
 
-    return _spread(jax.vmap(all_points, (None, None, None, 0)), 3)(arrays, log_t, log_n, data)
+    return _spread(static, jax.vmap(all_points, (None, None, None, 0)), shared=3)(arrays, log_t, log_n, data)
 
 
 def modes(static: Static, arrays: ModelArrays, data: Data, log_t: Array, log_n: Array) -> Mode:
@@ -170,21 +191,31 @@ def modes(static: Static, arrays: ModelArrays, data: Data, log_t: Array, log_n: 
         return climb(static.space, static.statistic, arrays, data, z)
 
     over_starts = jax.vmap(one, (None, None, 0, 0))
-    return _spread(jax.vmap(over_starts, (None, 0, 0, 0)))(arrays, data, log_t, log_n)
+    return _spread(static, jax.vmap(over_starts, (None, 0, 0, 0)), within=2)(arrays, data, log_t, log_n)
 
 
 def chains(
-    static: Static, arrays: ModelArrays, data: Data, means: Array, factors: Array, starts: Array, keys: Array
-) -> Chain:
-    """One round of chains (batch, chains, ...): means (batch, chains, D), one metric per chain."""
-    settings = static.settings
+    static: Static,
+    arrays: ModelArrays,
+    data: Data,
+    means: Array,
+    factors: Array,
+    starts: Array,
+    step_sizes: Array,
+    keys: Array,
+) -> Round:
+    """One round of chains (batch, chains, ...): means (batch, chains, D), one metric and step size per chain."""
+    s = static.settings
 
-    def one(arrays: ModelArrays, data: Data, mean: Array, factor: Array, start: Array, key: Array) -> Chain:
-        model = (static.space, static.statistic, arrays, data)
-        return sample(*model, mean, factor, start, key, settings.warmup, settings.draws_of_round, settings.deepest_tree)
+    def one(
+        arrays: ModelArrays, data: Data, mean: Array, factor: Array, start: Array, step_size: Array, key: Array
+    ) -> Round:
+        model, metric = (static.space, static.statistic, arrays, data), (mean, factor)
+        return sample(*model, *metric, start, step_size, key, s.warmup, s.draws, s.deepest_tree)
 
-    over_chains = jax.vmap(one, (None, None, 0, 0, 0, 0))
-    return _spread(jax.vmap(over_chains, (None, 0, 0, 0, 0, 0)))(arrays, data, means, factors, starts, keys)
+    over_chains = jax.vmap(one, (None, None, 0, 0, 0, 0, 0))
+    run = _spread(static, jax.vmap(over_chains, (None, 0, 0, 0, 0, 0, 0)), within=2)
+    return run(arrays, data, means, factors, starts, step_sizes, keys)
 
 
 def evidence(
@@ -202,7 +233,7 @@ def evidence(
         count = static.settings.evidence_draws
         return importance_weights(static.space, static.statistic, arrays, data, mean, cholesky, share, key, count)
 
-    return _spread(jax.vmap(one, (None, 0, 0, 0, 0, 0)))(arrays, data, means, choleskys, shares, keys)
+    return _spread(static, jax.vmap(one, (None, 0, 0, 0, 0, 0)))(arrays, data, means, choleskys, shares, keys)
 
 
 def quantities(static: Static, arrays: ModelArrays, z: Array) -> Physical:
@@ -228,7 +259,7 @@ def quantities(static: Static, arrays: ModelArrays, z: Array) -> Physical:
     def all_draws(arrays: ModelArrays, points: Array) -> Physical:
         return jax.lax.map(lambda z: one(arrays, z), points, batch_size=16)
 
-    return _spread(jax.vmap(all_draws, (None, 0)))(arrays, z)
+    return _spread(static, jax.vmap(all_draws, (None, 0)), within=1)(arrays, z)
 
 
 def expectations(static: Static, arrays: ModelArrays, data: Data, z: Array) -> Expected:
@@ -250,4 +281,4 @@ def expectations(static: Static, arrays: ModelArrays, data: Data, z: Array) -> E
         )
 
     over_draws = jax.vmap(one, (None, None, 0))
-    return _spread(jax.vmap(over_draws, (None, 0, 0)))(arrays, data, z)
+    return _spread(static, jax.vmap(over_draws, (None, 0, 0)), within=2)(arrays, data, z)

@@ -33,8 +33,11 @@ STAR = "capella"
 PLASMA_MODEL = "gaussian-dem"
 """Real coronae are multithermal: an isothermal fit of them is wrong however well it converges."""
 
+EPOCHS = 25
+
 # What is compiled before the first spectrum comes does not count against the deadline of its batch.
-SETTINGS = {"fitting": {"WARM_INSTRUMENTS": f"hinode-eis:{PLASMA_MODEL},chandra-letg:{PLASMA_MODEL}"}}
+WARM = f"hinode-eis:{PLASMA_MODEL},chandra-letg:{PLASMA_MODEL},chandra-letg:{PLASMA_MODEL}:{EPOCHS}"
+SETTINGS = {"fitting": {"WARM_INSTRUMENTS": WARM, "BATCH_SIZE": "32"}}
 
 
 class DemoFailed(StartError):

@@ -141,11 +141,13 @@ def spread(layout: Layout, bank: Bank, photons: Array, response: Response) -> Ar
     series = jnp.stack([bank.lay[u] @ padded[s : s + layout.lines] for u, s in enumerate(layout.first_line)])
     series = series[np.asarray(layout.series)]
     cosine, sine = jnp.split(series, 2, axis=-1)
-    owner = np.asarray(layout.block_channel)
-    fwhm = (response.fwhm[owner] * bank.bins_per_angstrom)[:, None]
-    shift = (response.shift[owner] * bank.bins_per_angstrom)[:, None]
+    # Of channels, not of blocks: these functions are dear.
+    fwhm = (response.fwhm * bank.bins_per_angstrom)[:, None]
+    shift = (response.shift * bank.bins_per_angstrom)[:, None]
     shape = transform(bank.omega, fwhm, layout.profile)
-    turn_cosine, turn_sine = shape * jnp.cos(bank.omega * shift), shape * jnp.sin(bank.omega * shift)
+    owner = np.asarray(layout.block_channel)
+    turn_cosine = (shape * jnp.cos(bank.omega * shift))[owner]
+    turn_sine = (shape * jnp.sin(bank.omega * shift))[owner]
     turned = [cosine * turn_cosine - sine * turn_sine, cosine * turn_sine + sine * turn_cosine]
     return jnp.concatenate(turned, axis=-1) @ bank.sum_up.T
 

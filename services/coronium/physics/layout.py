@@ -119,7 +119,7 @@ class Bank(NamedTuple):
     omega: Array
     """(H,) angular frequencies, radians per bin."""
     bins_per_angstrom: Array
-    """(K,)"""
+    """(C,)"""
     pseudo_log_emissivity: Array
     """(nT, nW, nN, S) ln photons cm3 s-1 per unit abundance, of the lines not kept one by one."""
     pseudo_element: Array
@@ -295,7 +295,7 @@ def build_layout(
         lay=np.stack(lay),
         sum_up=single(sum_up),
         omega=single(omega),
-        bins_per_angstrom=single(np.array([1.0 / steps[c] for c in owner])),
+        bins_per_angstrom=single(1.0 / np.array(steps)),
         pseudo_log_emissivity=single(table.pseudo_log_emissivity[entries].transpose(1, 2, 0)),
         pseudo_element=_one_hot(place[table.pseudo_element[entries]], len(elements)),
         pseudo_bin=pseudo_bin.astype(np.int32),

@@ -134,6 +134,18 @@ class ParameterSpace:
         start, stop = self._index[group]
         return z[..., start:stop]
 
+    @property
+    def plasma(self) -> np.ndarray:
+        """Which unknowns say something of the plasma, (D,) bool."""
+        own = np.zeros(self.size, bool)
+        for group in ("temperature", "density", "amplitude", "metallicity", "dem", "column", "abundance"):
+            own[slice(*self.bounds(group))] = True
+        return own
+
+    def bounds(self, group: str) -> tuple[int, int]:
+        """First index of a group of unknowns, and the index behind its last."""
+        return self._index[group]
+
     def position(self, name: str) -> int:
         """Index of one unknown."""
         return self.names.index(name)
@@ -228,6 +240,44 @@ def model_error(space: ParameterSpace, z: Array) -> Array:
     return jnp.exp(float(np.log(median)) + sd * space.part(z, "model_error")[0].astype(jnp.float32))
 
 
+def _exposure_scatter(space: ParameterSpace, z: Array) -> Array:
+    """Scatter of ln(EM) between exposures over the prior's median, scalar."""
+    return jnp.exp(space.priors.exposure_scale[1] * space.part(z, "exposure_scatter")[0])
+
+
+def exposure_log_prior(space: ParameterSpace, z: Array) -> Array:
+    """Ln prior density of the exposures' unknowns given their scatter, over that of standard normals, scalar.
+
+    All other unknowns are standard normals. These are not: an exposure tells its emission measure well, so that
+    standard normals times a scatter would have a posterior that no Gaussian resembles, its mode far from its mass
+    (Betancourt & Girolami 2015, in Current Trends in Bayesian Methodology, section 4.1.2).
+    """
+    if space.exposures == 1:
+        return jnp.zeros((), jnp.float64)
+    scatter = _exposure_scatter(space, z)
+    own = space.part(z, "exposure").astype(jnp.float64)
+    return -0.5 * jnp.sum(own**2) * (scatter**-2 - 1.0) - space.exposures * jnp.log(scatter)
+
+
+def exposure_information(space: ParameterSpace, z: Array) -> Array:
+    """Expected information of `exposure_log_prior` about the unknowns, the diagonal of a (D, D) matrix, (D,)."""
+    if space.exposures == 1:
+        return jnp.zeros(space.size, jnp.float32)
+    own = jnp.full(space.exposures, _exposure_scatter(space, z) ** -2 - 1.0)
+    information = jnp.zeros(space.size, jnp.float32).at[slice(*space.bounds("exposure"))].set(own)
+    return information.at[space.position("exposure_scatter")].set(
+        2.0 * space.exposures * space.priors.exposure_scale[1] ** 2
+    )
+
+
+def from_standard_normals(space: ParameterSpace, z: Array) -> Array:
+    """Turn standard normals (..., D) into unknowns drawn from the prior."""
+    if space.exposures == 1:
+        return z
+    scatter = jnp.exp(space.priors.exposure_scale[1] * space.part(z, "exposure_scatter"))
+    return z.at[(..., slice(*space.bounds("exposure")))].multiply(scatter)
+
+
 def physical(space: ParameterSpace, corrections: Array, z: Array) -> State:
     """What a vector of unknowns means.
 
@@ -276,8 +326,7 @@ def physical(space: ParameterSpace, corrections: Array, z: Array) -> State:
         slope = jnp.zeros(space.layout.channels, jnp.float32)
     exposure_scale, background = jnp.ones(1, jnp.float32), jnp.exp(level)[None]
     if space.exposures > 1:
-        scatter = jnp.exp(float(np.log(p.exposure_scale[0])) + p.exposure_scale[1] * part(z, "exposure_scatter")[0])
-        exposure_scale = jnp.exp(scatter * part(z, "exposure"))
+        exposure_scale = jnp.exp(p.exposure_scale[0] * part(z, "exposure"))
         background = jnp.exp(level[None] + p.exposure_background_sd * part(z, "exposure_background")[:, None])
 
     ion_scale, line_scale = (

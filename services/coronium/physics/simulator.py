@@ -23,7 +23,15 @@ from coronium.physics.observation_model import (
     gain_shape,
     pack,
 )
-from coronium.physics.parameters import LN10, ParameterSpace, Priors, amplitude_prior, model_error, physical
+from coronium.physics.parameters import (
+    LN10,
+    ParameterSpace,
+    Priors,
+    amplitude_prior,
+    from_standard_normals,
+    model_error,
+    physical,
+)
 from coronium.physics.spectrum import Channel, FloatArray, Spectrum, Statistic
 
 STRONGEST_LINES = 10
@@ -154,7 +162,8 @@ class Simulator:
         """
         for start in range(0, count, BATCH):
             n = min(BATCH, count - start)
-            z = rng.standard_normal((BATCH, self.model.space.size)).astype(np.float32)
+            normal = rng.standard_normal((BATCH, self.model.space.size)).astype(np.float32)
+            z = np.array(from_standard_normals(self.model.space, jnp.asarray(normal)))
             source, background, photons, log_t, log_n, log_em = (
                 np.asarray(a, np.float64) for a in _predict(self.model.space, self.model.arrays, self.data, z)
             )

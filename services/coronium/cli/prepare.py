@@ -1,0 +1,41 @@
+"""`coronium prepare`: compile the samplers for this machine, once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def prepare(
+    kinds: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST",
+            help="instrument[:plasma[:exposures]], separated by commas; without it what `coronium demo` fits.",
+        ),
+    ] = "",
+) -> None:
+    """Compile the samplers that `coronium up`, `coronium demo` and `coronium fit` would compile at their first use.
+
+    They are kept in $XDG_CACHE_HOME/coronium (~/.cache/coronium) and found again while software, settings and machine
+    stay as they are.
+    """
+    import time
+
+    from rich.console import Console
+
+    from coronium.compute import cache_folder
+    from coronium.fitting.settings import FittingSettings
+    from coronium.fitting.stage import FittingStage
+    from coronium.fitting.worker import create
+    from coronium.operations.demo import SETTINGS
+
+    console = Console()
+    wanted = kinds or SETTINGS["fitting"]["WARM_INSTRUMENTS"]
+    for kind in (k.strip() for k in wanted.split(",") if k.strip()):
+        settings = FittingSettings.load(warm_instruments=kind, compilation_cache=cache_folder())
+        began = time.monotonic()
+        with console.status(f"compiling the sampler for {kind}"):
+            create(FittingStage(settings).worker_settings).warm()
+        console.print(f"sampler for {kind}: {time.monotonic() - began:.0f} s")
