@@ -50,7 +50,7 @@ knowability: install
 ## coverage  how often the intervals hold the truth, 512 simulated spectra a preset (hours): docs/coverage.md
 coverage: install
 	for i in hinode-eis chandra-letg chandra-meg euve; do $(BIN)/coronium evaluate coverage --instrument $$i --n 512 \
-	  --batch 32 --output coverage/$$i.jsonl --cache coverage/programs || exit 1; done
+	  --output coverage/$$i.jsonl --cache coverage/programs || exit 1; done
 	$(BIN)/coronium evaluate report coverage/*.jsonl
 
 ## sky       posteriors of the demonstration beside plain methods: docs/sky.md

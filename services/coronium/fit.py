@@ -58,7 +58,7 @@ class Fitter:
         table: EmissivityTable | None = None,
         priors: Priors | None = None,
         settings: SamplerSettings | None = None,
-        batch: int = 8,
+        batch: int = 4,
     ) -> None:
         self.table = table or load_table()
         self.priors = priors or Priors()

@@ -31,7 +31,7 @@ def coverage(
     box: Annotated[Box, typer.Option(help="mission: T 1-10 MK, n 1e9-1e11.")] = Box.DEFAULT,
     minutes: Annotated[float, typer.Option(min=0, help="Stop after this time; 0: run to the end.")] = 0,
     devices: Annotated[int, typer.Option(min=0, help="CPU devices that share a batch; 0: one per core.")] = 0,
-    batch: Annotated[int, typer.Option(min=1, help="Spectra fitted at once.")] = 16,
+    batch: Annotated[int, typer.Option(min=1, help="Spectra fitted between two additions to the file.")] = 64,
     cache: Annotated[Path | None, typer.Option(help="Folder that keeps compiled programs between runs.")] = None,
     seed: Seed = 1,
 ) -> None:

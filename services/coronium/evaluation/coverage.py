@@ -171,7 +171,7 @@ def run(
     box: str = "default",
     seed: int = 1,
     minutes: float = np.inf,
-    batch: int = 8,
+    batch: int = 64,
     progress: Callable[[int], None] | None = None,
 ) -> list[Row]:
     """Fit `count` simulations, going on where the file ends; return all rows.
@@ -180,6 +180,8 @@ def run(
     ----------
     file : Path
         JSON lines, one per spectrum.
+    batch : int
+        Spectra fitted between two additions to the file.
     minutes : float
         Stop after the batch in which this time has passed.
     progress : callable, optional
@@ -191,7 +193,7 @@ def run(
     """
     began = time.monotonic()
     rows = read_rows(file)
-    fitter = Fitter(batch=batch)
+    fitter = Fitter()
     fitter.priors = coverage_prior(fitter.models, instrument, plasma, box)
     simulator = Simulator(
         fitter.models, get_instrument(instrument), fitter.priors, gaussian_dem=plasma is Plasma.GAUSSIAN_DEM

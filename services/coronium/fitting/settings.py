@@ -26,7 +26,9 @@ class FittingSettings(ServiceSettings):
     draws: int = Field(50, ge=25, description="Draws of each chain in a round.")
     deepest_tree: int = Field(4, ge=2, le=10, description="A NUTS step takes at most 2^this - 1 leapfrogs.")
     batch_size: int = Field(8, ge=1, le=512, description="Spectra taken at once: their results are published together.")
-    width: int = Field(8, ge=1, le=64, description="Of those, sampled side by side.")
+    width: int = Field(
+        4, ge=1, le=512, description="Of those, sampled side by side; at least one for each device, many for a GPU."
+    )
     batch_seconds: float = Field(0.5, gt=0, description="Longest wait for a batch to fill.")
     devices: int = Field(
         0, ge=0, description="CPU devices that share a batch; 0: one per core. GPUs are used as they are found."

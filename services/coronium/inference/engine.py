@@ -48,7 +48,7 @@ class Engine:
         are spread.
     """
 
-    def __init__(self, model: ObservationModel, settings: SamplerSettings | None = None, batch: int = 8) -> None:
+    def __init__(self, model: ObservationModel, settings: SamplerSettings | None = None, batch: int = 4) -> None:
         devices = len(jax.devices())
         self.model = model
         self.settings = s = settings or SamplerSettings()

@@ -132,7 +132,7 @@ class Static(NamedTuple):
     space: ParameterSpace
     statistic: Statistic
     settings: SamplerSettings
-    devices: int
+    devices: int = 1
 
 
 def mesh(devices: int) -> Mesh:
@@ -168,6 +168,22 @@ def _spread(static: Static, function: Callable, shared: int = 1, within: int | N
     return run
 
 
+def _in_one_row(one: Callable) -> Callable:
+    """Batch a function of (arrays, data, *own) over spectra and what is several in each: own are (batch, several, ...).
+
+    In one row, with each spectrum's data repeated, and not one batch within another: JAX traces a loop anew for each.
+    """
+
+    def run(arrays: ModelArrays, data: Data, *own: Array):
+        batch, several = own[0].shape[:2]
+        repeated = jax.tree.map(lambda a: jnp.repeat(a, several, axis=0), data)
+        rows = [a.reshape(batch * several, *a.shape[2:]) for a in own]
+        found = jax.vmap(one, (None, *[0] * (1 + len(rows))))(arrays, repeated, *rows)
+        return jax.tree.map(lambda a: a.reshape(batch, several, *a.shape[1:]), found)
+
+    return run
+
+
 def scan(static: Static, arrays: ModelArrays, log_t: Array, log_n: Array, data: Data) -> Array:
     """Log density (batch, points) on a list of log T and log n, (points,) each, amplitude matched to the data."""
 
@@ -190,8 +206,7 @@ def modes(static: Static, arrays: ModelArrays, data: Data, log_t: Array, log_n: 
         z, _, _ = matched(static.space, arrays, data, t, n)
         return climb(static.space, static.statistic, arrays, data, z)
 
-    over_starts = jax.vmap(one, (None, None, 0, 0))
-    return _spread(static, jax.vmap(over_starts, (None, 0, 0, 0)), within=2)(arrays, data, log_t, log_n)
+    return _spread(static, _in_one_row(one), within=2)(arrays, data, log_t, log_n)
 
 
 def chains(
@@ -213,9 +228,7 @@ def chains(
         model, metric = (static.space, static.statistic, arrays, data), (mean, factor)
         return sample(*model, *metric, start, step_size, key, s.warmup, s.draws, s.deepest_tree)
 
-    over_chains = jax.vmap(one, (None, None, 0, 0, 0, 0, 0))
-    run = _spread(static, jax.vmap(over_chains, (None, 0, 0, 0, 0, 0, 0)), within=2)
-    return run(arrays, data, means, factors, starts, step_sizes, keys)
+    return _spread(static, _in_one_row(one), within=2)(arrays, data, means, factors, starts, step_sizes, keys)
 
 
 def evidence(

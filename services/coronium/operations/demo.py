@@ -37,7 +37,7 @@ EPOCHS = 25
 
 # What is compiled before the first spectrum comes does not count against the deadline of its batch.
 WARM = f"hinode-eis:{PLASMA_MODEL},chandra-letg:{PLASMA_MODEL},chandra-letg:{PLASMA_MODEL}:{EPOCHS}"
-SETTINGS = {"fitting": {"WARM_INSTRUMENTS": WARM, "BATCH_SIZE": "32"}}
+SETTINGS = {"fitting": {"WARM_INSTRUMENTS": WARM, "BATCH_SIZE": "36"}}
 
 
 class DemoFailed(StartError):
