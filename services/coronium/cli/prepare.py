@@ -33,8 +33,12 @@ def prepare(
 
     console = Console()
     wanted = kinds or SETTINGS["fitting"]["WARM_INSTRUMENTS"]
-    for kind in (k.strip() for k in wanted.split(",") if k.strip()):
-        settings = FittingSettings.load(warm_instruments=kind, compilation_cache=cache_folder())
+    kept = cache_folder()
+    each = {
+        kind: FittingSettings.load(warm_instruments=kind, compilation_cache=kept)
+        for kind in (k.strip() for k in wanted.split(",") if k.strip())
+    }
+    for kind, settings in each.items():
         began = time.monotonic()
         with console.status(f"compiling the sampler for {kind}"):
             create(FittingStage(settings).worker_settings).warm()
