@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from itertools import chain, islice
+from math import gcd
 
 import numpy as np
+from jax import device_count
 
 from coronium.inference.answer import Diagnostics, FitResult, Flag, Plasma, Rung, find_flags
 from coronium.inference.engine import TRIAGE, WHOLE, Engine, stack
@@ -37,7 +39,7 @@ __all__ = ["Diagnostics", "FitResult", "Fitter", "Flag", "Plasma", "Rung", "Samp
 MOST_DRAWS = 256
 """Thinned draws of a result."""
 CUBE_STARTS = 2
-"""A cube of exposures is bright: it has one mode, and its Jacobians are dear."""
+"""A cube of exposures is bright: it has one mode, and its Jacobians are dear. More where devices would stand idle."""
 
 
 class Fitter:
@@ -86,7 +88,8 @@ class Fitter:
         key = id(model)
         if key not in self._engines:
             one = model.space.exposures == 1
-            settings = self.settings if one else replace(self.settings, starts=min(CUBE_STARTS, self.settings.starts))
+            starts = max(CUBE_STARTS, gcd(device_count(), self.settings.chains))
+            settings = self.settings if one else replace(self.settings, starts=starts)
             self._engines[key] = (Engine(model, settings, self.batch if one else 1), line_groups(model))
         return self._engines[key]
 
@@ -183,7 +186,7 @@ class Fitter:
         packed = [pack(engine.model, spectrum) for _, spectrum, _, _ in some]
         data = stack(packed, engine.batch)
         modes = engine.modes(data, *self._starting_points(engine, data, [start for _, _, start, _ in some]))
-        quoted = engine.model.space.plasma
+        quoted = engine.model.space.quoted
         walks = []
         for i, (place, _, _, seed) in enumerate(some):
             choice = choose_modes(modes, i, engine.settings.chains)
@@ -230,6 +233,7 @@ class Fitter:
         results = []
         for i, (walk, spectrum, drawn) in enumerate(zip(walks, spectra, chains, strict=True)):
             r_hat, effective = chain_diagnostics(drawn.z, walk.owner, shares[i])
+            effective = np.minimum(effective, settings.kept)
             evidence, error, k_hat = log_evidence(weights[i])
             summaries, names, columns = parameter_summaries(model, physical, i, r_hat, effective, spectrum)
             check = goodness_of_fit(predicted[i])

@@ -64,8 +64,9 @@ def test_help_takes_less_than_half_a_second_of_processor_time():
         (["publish"], 2, "either a FILE or --demo-data"),
         (["results", "--log-t", "7:6"], 2, "not a rising range"),
         (["serve", "coffee"], 2, "Invalid value"),
-        (["prepare", "--kinds", "hubble"], 2, "unknown instrument 'hubble'"),
-        (["prepare", "--kinds", "euve:isothermal:no"], 2, "is not instrument[:plasma[:exposures]]"),
+        (["prepare", "--kinds", "euve,hubble"], 2, "unknown instrument 'hubble'"),
+        (["prepare", "--kinds", ","], 2, "no kind of spectrum is named"),
+        (["prepare", "--kinds", "euve:isothermal:no"], 2, "'euve:isothermal:no' is not"),
         (["frobnicate"], 2, "No such command"),
     ],
 )

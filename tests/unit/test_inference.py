@@ -10,7 +10,7 @@ from coronium.inference.evidence import fit_generalised_pareto, log_evidence, lo
 from coronium.inference.linear_algebra import cholesky, inverse_lower, solve_lower
 from coronium.inference.metric import improved
 from coronium.inference.mode_choice import choose_modes, strayed, thinned, weighted_draws
-from coronium.inference.modes import Mode
+from coronium.inference.modes import Mode, secant
 from coronium.inference.starts import separated_peaks
 from coronium.inference.summaries import Constraint, summarise
 
@@ -82,7 +82,7 @@ def _modes(positions: list[list[float]], log_evidence: list[float]) -> Mode:
     z = np.array([positions])
     count, size = z.shape[1:]
     eye = np.broadcast_to(np.eye(size), (1, count, size, size))
-    return Mode(z, np.zeros((1, count)), eye, np.array([log_evidence]), np.ones((1, count), int))
+    return Mode(z, eye, np.array([log_evidence]))
 
 
 def test_climbs_that_end_on_one_mode_are_one_mode():
@@ -181,3 +181,25 @@ def test_a_posterior_is_quoted_as_what_it_is(draws, constraint):
     summary = summarise("log_density", "dex", draws(np.random.default_rng(6)), 4.0 / np.sqrt(12.0), (8.0, 12.0))
     assert summary.constraint is constraint
     assert np.isfinite(summary.limit95) == constraint.endswith("limit")
+
+
+def test_a_secant_update_is_bfgs_and_stays_positive_definite_where_curvature_is_negative():
+    rng = np.random.default_rng(21)
+    metric = _positive_definite(6)
+    step = rng.standard_normal(6)
+    change = metric @ step + 0.3 * rng.standard_normal(6)
+    pushed = metric @ step
+    wanted = metric - np.outer(pushed, pushed) / (step @ pushed) + np.outer(change, change) / (step @ change)
+    found = np.asarray(secant(*map(jnp.asarray, (np.linalg.inv(metric), step, pushed, change))))
+    np.testing.assert_allclose(np.linalg.inv(found), wanted, rtol=1e-8, atol=1e-8)
+    # Powell's damping: a step along which the density curves the other way.
+    bent = np.asarray(secant(*map(jnp.asarray, (np.linalg.inv(metric), step, pushed, -change))))
+    assert np.linalg.eigvalsh(bent).min() > 0
+    still = np.asarray(secant(*map(jnp.asarray, (np.linalg.inv(metric), 0 * step, 0 * pushed, 0 * change))))
+    np.testing.assert_allclose(still, np.linalg.inv(metric))
+
+
+def test_a_spectrum_whose_climbs_all_failed_still_has_shares():
+    nothing = np.full((1, 2), np.nan)
+    modes = Mode(z=np.zeros((1, 2, 3)), cholesky=np.full((1, 2, 3, 3), np.nan), log_evidence=nothing)
+    assert choose_modes(modes, 0).share.tolist() == [1.0, 0.0, 0.0]

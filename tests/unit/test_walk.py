@@ -33,7 +33,7 @@ class NormalRounds:
             z.append(means[i][:, None] + np.einsum("cij,csj->csi", factors[i], normal) + apart)
         draws = np.array(z)
         none = np.zeros(draws.shape[:3])
-        return Round(Chain(draws, none.astype(bool), none, none), step_sizes)
+        return Round(Chain(draws, none.astype(bool), none), step_sizes)
 
 
 def walk(seed: int, modes: int = 1) -> Walk:
@@ -70,7 +70,7 @@ def test_the_first_round_is_never_kept_and_of_many_the_later_half_is():
         w = walk(2)
         for number in range(rounds):
             z = np.full((SETTINGS.chains, SETTINGS.draws, SIZE), float(number)) + np.eye(SIZE)[number % SIZE]
-            w.add(Chain(z, z[..., 0] > 9, z[..., 0], z[..., 0]), w.step_size)
+            w.add(Chain(z, z[..., 0] > 9, z[..., 0]), w.step_size)
         assert w.kept.z.shape[1] == kept * SETTINGS.draws
         assert w.kept.z.min() >= rounds - kept
 
@@ -80,7 +80,7 @@ def test_chains_are_dealt_to_the_modes_and_each_mode_learns_from_its_own():
     assert w.owner.tolist() == [0, 1, 2, 0]
     z = np.random.default_rng(0).standard_normal((SETTINGS.chains, SETTINGS.draws, SIZE))
     z[1] += 40.0
-    w.add(Chain(z, z[..., 0] > 99, z[..., 0], z[..., 0]), w.step_size)
+    w.add(Chain(z, z[..., 0] > 99, z[..., 0]), w.step_size)
     assert np.abs(w.means[1] - 40.0).max() < 1.0
     assert np.abs(w.means[0]).max() < 1.0
 
@@ -88,6 +88,6 @@ def test_chains_are_dealt_to_the_modes_and_each_mode_learns_from_its_own():
 def test_a_round_goes_on_where_the_last_one_ended():
     w = walk(2)
     z = np.random.default_rng(1).standard_normal((SETTINGS.chains, SETTINGS.draws, SIZE))
-    w.add(Chain(z, z[..., 0] > 9, z[..., 0], z[..., 0]), w.step_size)
+    w.add(Chain(z, z[..., 0] > 9, z[..., 0]), w.step_size)
     begins = w.means[w.owner] + np.einsum("cij,cj->ci", w.choleskys[w.owner], w.start())
     np.testing.assert_allclose(begins, z[:, -1], atol=1e-10)

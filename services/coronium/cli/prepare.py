@@ -9,12 +9,12 @@ import typer
 
 def prepare(
     kinds: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="LIST",
             help="instrument[:plasma[:exposures]], separated by commas; without it what `coronium demo` fits.",
         ),
-    ] = "",
+    ] = None,
 ) -> None:
     """Compile the samplers that `coronium up`, `coronium demo` and `coronium fit` would compile at their first use.
 
@@ -26,19 +26,22 @@ def prepare(
     from rich.console import Console
 
     from coronium.compute import cache_folder
-    from coronium.fitting.settings import FittingSettings
+    from coronium.fitting.settings import FittingSettings, check_kinds, warm_kinds
     from coronium.fitting.stage import FittingStage
     from coronium.fitting.worker import create
     from coronium.operations.demo import SETTINGS
 
+    wanted = SETTINGS["fitting"]["WARM_INSTRUMENTS"] if kinds is None else kinds
+    try:
+        check_kinds(wanted)
+    except ValueError as fault:
+        raise typer.BadParameter(str(fault), param_hint="--kinds") from None
+    if not warm_kinds(wanted):
+        raise typer.BadParameter("no kind of spectrum is named", param_hint="--kinds")
     console = Console()
-    wanted = kinds or SETTINGS["fitting"]["WARM_INSTRUMENTS"]
-    kept = cache_folder()
-    each = {
-        kind: FittingSettings.load(warm_instruments=kind, compilation_cache=kept)
-        for kind in (k.strip() for k in wanted.split(",") if k.strip())
-    }
-    for kind, settings in each.items():
+    for kind in (k.strip() for k in wanted.split(",") if k.strip()):
+        settings = FittingSettings.load(warm_instruments=kind)
+        settings.compilation_cache = settings.compilation_cache or cache_folder()
         began = time.monotonic()
         with console.status(f"compiling the sampler for {kind}"):
             create(FittingStage(settings).worker_settings).warm()

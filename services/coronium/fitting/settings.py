@@ -1,12 +1,16 @@
 """What fitting can be told."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from coronium.contract.plasma import plasma_number
 from coronium.runtime.settings import ServiceSettings
+
+LEAST_DRAWS = 200
+"""Twice as many as must be effective."""
+MOST_EXPOSURES = 1024
 
 
 class FittingSettings(ServiceSettings):
@@ -27,7 +31,7 @@ class FittingSettings(ServiceSettings):
     deepest_tree: int = Field(4, ge=2, le=10, description="A NUTS step takes at most 2^this - 1 leapfrogs.")
     batch_size: int = Field(8, ge=1, le=512, description="Spectra taken at once: their results are published together.")
     width: int = Field(
-        4, ge=1, le=512, description="Of those, sampled side by side; at least one for each device, many for a GPU."
+        4, ge=1, le=512, description="Spectra sampled side by side: at least one for each device, many for a GPU."
     )
     batch_seconds: float = Field(0.5, gt=0, description="Longest wait for a batch to fill.")
     devices: int = Field(
@@ -43,21 +47,42 @@ class FittingSettings(ServiceSettings):
         "`chandra-letg:gaussian-dem:25` for a cube of 25 exposures.",
     )
 
+    @model_validator(mode="after")
+    def _check_draws(self) -> Self:
+        rounds = self.most_rounds - max(1, self.most_rounds // 2)
+        if self.chains * self.draws * rounds < LEAST_DRAWS:
+            raise ValueError(
+                f"{self.chains} chains of {self.draws} draws in {rounds} kept rounds are too few to see whether they "
+                f"agree: chains x draws x (most_rounds / 2) must be at least {LEAST_DRAWS}"
+            )
+        return self
+
     @field_validator("warm_instruments")
     @classmethod
     def _check_warm_instruments(cls, value: str) -> str:
-        kinds = warm_kinds(value)
-        if kinds:
-            # Not at the top: settings are also read where no science is installed.
-            from coronium.physics.instruments.registry import get_instrument
-
-            for instrument, plasma, _ in kinds:
-                try:
-                    get_instrument(instrument)
-                    plasma_number(plasma)
-                except LookupError as unknown:
-                    raise ValueError(str(unknown)) from None
+        check_kinds(value)
         return value
+
+
+def check_kinds(value: str) -> None:
+    """Check a value of `warm_instruments`.
+
+    Raises
+    ------
+    ValueError
+        An instrument, a plasma model or a number of exposures is not one.
+    """
+    kinds = warm_kinds(value)
+    if kinds:
+        # Not at the top: settings are also read where no science is installed.
+        from coronium.physics.instruments.registry import get_instrument
+
+        for instrument, plasma, _ in kinds:
+            try:
+                get_instrument(instrument)
+                plasma_number(plasma)
+            except LookupError as unknown:
+                raise ValueError(str(unknown)) from None
 
 
 def warm_kinds(value: str) -> list[tuple[str, str, int]]:
@@ -72,7 +97,7 @@ def warm_kinds(value: str) -> list[tuple[str, str, int]]:
     for entry in (e.strip() for e in value.split(",") if e.strip()):
         parts = entry.split(":")
         name, plasma, exposures, *more = parts + ["isothermal", "1"][len(parts) - 1 :]
-        if more or not exposures.isdecimal() or int(exposures) < 1:
-            raise ValueError(f"{entry!r} is not instrument[:plasma[:exposures]]")
+        if more or not (exposures.isascii() and exposures.isdecimal()) or not 1 <= int(exposures) <= MOST_EXPOSURES:
+            raise ValueError(f"{entry!r} is not instrument[:plasma[:exposures]], with 1 to {MOST_EXPOSURES} exposures")
         kinds.append((name, plasma, int(exposures)))
     return kinds

@@ -82,7 +82,7 @@ class FitResult:
     draws : (S, P) with `draw_names`
         Thinned.
     unknowns : (S, D)
-        All kept draws of the whole vector, in the order of the model's names.
+        Draws of the whole vector, in the order of the model's names; what is quoted comes from these.
     """
 
     spectrum: Spectrum

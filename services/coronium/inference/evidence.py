@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from coronium.inference.likelihood import log_likelihood
 from coronium.inference.linear_algebra import inverse_lower
 from coronium.physics.observation_model import Data, ModelArrays
-from coronium.physics.parameters import ParameterSpace
+from coronium.physics.parameters import ParameterSpace, exposure_log_prior, from_standard_normals
 from coronium.physics.spectrum import Statistic
 
 PRIOR_SHARE = 0.1
@@ -84,7 +84,7 @@ def importance_weights(
     which = jax.random.categorical(keys[2], jnp.log(shares), shape=(draws,))
     from_prior = jax.random.uniform(keys[3], (draws,)) < PRIOR_SHARE
     student = means[which] + jnp.einsum("sij,sj->si", choleskys[which], normal) * jnp.sqrt(nu / chi2)[:, None]
-    z = jnp.where(from_prior[:, None], normal, student)
+    z = jnp.where(from_prior[:, None], from_standard_normals(space, normal), student)
 
     inverses = jax.vmap(inverse_lower)(choleskys)
 
@@ -92,7 +92,8 @@ def importance_weights(
         log_prior = -0.5 * jnp.sum(point**2) - 0.5 * d * jnp.log(2.0 * jnp.pi)
         parts = jax.vmap(lambda m, i: log_student(point, m, i, nu))(means, inverses) + jnp.log(shares)
         together = logsumexp(parts)
-        proposal = jnp.logaddexp(jnp.log(PRIOR_SHARE) + log_prior, jnp.log1p(-PRIOR_SHARE) + together)
+        whole = log_prior + exposure_log_prior(space, point)
+        proposal = jnp.logaddexp(jnp.log(PRIOR_SHARE) + whole, jnp.log1p(-PRIOR_SHARE) + together)
         value = log_prior + log_likelihood(space, statistic, arrays, data, point) - proposal
         return value, jnp.exp(parts - together)
 

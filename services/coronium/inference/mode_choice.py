@@ -56,7 +56,8 @@ def choose_modes(modes: Mode, i: int, most: int = MOST_MODES) -> Choice:
         if all((step**2).sum() > SAME_MODE**2 for step in steps):
             kept.append(int(j))
     share = np.zeros(MOST_MODES)
-    share[: len(kept)] = np.exp(evidence[kept] - logsumexp(evidence[kept]))
+    believed = evidence[kept] if np.isfinite(evidence[kept]).any() else np.zeros(len(kept))
+    share[: len(kept)] = np.exp(believed - logsumexp(believed))
     return Choice(kept, share)
 
 
@@ -67,8 +68,9 @@ def weighted_draws(z: NDArray, owner: NDArray, shares: NDArray[np.float64], seed
         return thinned(flat, count)
     per_chain = np.array([shares[o] / (owner == o).sum() for o in owner])
     weight = np.repeat(per_chain, z.shape[1])
-    rng = np.random.default_rng(seed % 2**63)
-    return flat[np.sort(rng.choice(len(flat), size=count, p=weight / weight.sum()))]
+    # Evenly spaced through the cumulative weights: of no more noise than it must be, and in the chains' order.
+    places = (np.random.default_rng(seed % 2**63).random() + np.arange(count)) / count
+    return flat[np.searchsorted(np.cumsum(weight / weight.sum()), places).clip(max=len(flat) - 1)]
 
 
 def thinned(draws: NDArray, count: int) -> NDArray:

@@ -62,17 +62,13 @@ class Mode(NamedTuple):
     Attributes
     ----------
     z : (D,) position
-    log_density : scalar, prior x likelihood there
     cholesky : (D, D) lower factor of the covariance (Fisher information + prior)^-1
     log_evidence : scalar, Laplace's approximation, with the prior's constant
-    jacobians : int, of the climb
     """
 
     z: Array
-    log_density: Array
     cholesky: Array
     log_evidence: Array
-    jacobians: Array
 
 
 def matched(
@@ -108,15 +104,19 @@ def matched(
 def climb(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data: Data, z: Array) -> Mode:
     """Climb to the nearest mode: Gauss-Newton with Levenberg's damping, and quasi-Newton steps with each Jacobian.
 
+    Unknowns that are held (`ParameterSpace.held`) stay where the climb begins.
+
     Parameters
     ----------
     z : (D,) starting point
     """
 
+    free = jnp.asarray(~space.held, jnp.float32)
+
     @jax.vmap
     def density(point: Array) -> tuple[Array, Array]:
         value, gradient = jax.value_and_grad(lambda p: log_density(space, statistic, arrays, data, p))(point)
-        return jnp.nan_to_num(value, nan=-jnp.inf), gradient
+        return jnp.nan_to_num(value, nan=-jnp.inf), gradient * free
 
     def step(place: Place, inverse: Array) -> tuple[Place, Array]:
         move = inverse @ place.gradient
@@ -133,7 +133,7 @@ def climb(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data
     def stretch(climbed: Climb) -> Climb:
         here = climbed.place.point
         value, gradient, information = curvature(space, statistic, arrays, data, here)
-        place = Place(here, value - 0.5 * jnp.sum(here.astype(jnp.float64) ** 2), gradient - here)
+        place = Place(here, value - 0.5 * jnp.sum(here.astype(jnp.float64) ** 2), (gradient - here) * free)
         metric = information + jnp.eye(space.size, dtype=jnp.float32)
         root = inverse_lower(cholesky(metric + climbed.damping * jnp.diag(jnp.diag(metric))))
         inverse = root.T @ root
@@ -161,7 +161,8 @@ def climb(space: ParameterSpace, statistic: Statistic, arrays: ModelArrays, data
 def secant(inverse: Array, step: Array, pushed: Array, change: Array) -> Array:
     """An inverse metric (D, D) updated by what a step did to the gradient: BFGS with Powell's damping.
 
-    Nocedal & Wright 2006, Numerical Optimization, equation 6.17 and procedure 18.2; it stays positive definite.
+    Nocedal & Wright 2006, Numerical Optimization, equation 6.17 and procedure 18.2; it stays positive definite but for
+    rounding, and where that shows it is not updated.
 
     Parameters
     ----------
@@ -178,7 +179,8 @@ def secant(inverse: Array, step: Array, pushed: Array, change: Array) -> Array:
         + jnp.outer(step, step) * (slope + mixed @ across) / slope**2
         - (jnp.outer(across, step) + jnp.outer(step, across)) / slope
     )
-    return jnp.where((along > 1e-12) & jnp.all(jnp.isfinite(updated)), updated, inverse)
+    sound = (along > 1e-12) & (mixed @ across > 0.0) & jnp.all(jnp.isfinite(updated))
+    return jnp.where(sound, updated, inverse)
 
 
 def gaussian(end: Climb) -> Mode:
@@ -189,8 +191,6 @@ def gaussian(end: Climb) -> Mode:
     inverse = inverse_lower(lower)
     return Mode(
         z=end.place.point,
-        log_density=end.place.value,
         cholesky=cholesky(inverse.T @ inverse),
         log_evidence=end.place.value - jnp.sum(jnp.log(jnp.diag(lower))),
-        jacobians=end.jacobians,
     )

@@ -34,13 +34,11 @@ class Chain(NamedTuple):
     z : (S, D) float64
     diverging : (S,) bool
     steps : (S,) int, leapfrog steps of each draw
-    log_density : (S,)
     """
 
     z: Array
     diverging: Array
     steps: Array
-    log_density: Array
 
 
 class Round(NamedTuple):
@@ -97,12 +95,12 @@ def sample(
 
     def advance(state, _):
         state = kernel(state, model_args=(data, mean, factor))
-        return state, (state.z, state.diverging, state.num_steps, -state.potential_energy)
+        return state, (state.z, state.diverging, state.num_steps)
 
     # One loop for warm-up and draws: the step size stops adapting by itself, and the kernel is compiled once.
     last, kept = jax.lax.scan(advance, state, None, length=warmup + draws)
-    u, diverging, steps, density = (x[warmup:] for x in kept)
-    chain = Chain(z=mean + u @ factor.T, diverging=diverging, steps=steps, log_density=density)
+    u, diverging, steps = (x[warmup:] for x in kept)
+    chain = Chain(z=mean + u @ factor.T, diverging=diverging, steps=steps)
     return Round(chain, last.adapt_state.step_size)
 
 

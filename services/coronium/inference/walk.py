@@ -22,7 +22,7 @@ from coronium.inference.summaries import chain_diagnostics
 from coronium.physics.observation_model import Data
 
 AGREED_R_HAT, ENOUGH_EFFECTIVE = 1.05, 100.0
-"""Chains stop when the unknowns that are quoted have at most that R-hat and at least so many effective draws,"""
+"""Chains stop when the unknowns that are quoted have a smaller R-hat and more effective draws,"""
 WORST_R_HAT, LEAST_EFFECTIVE = 1.1, 50.0
 """and the others these; chains that never came so far have not converged."""
 FIRST_STEP = 0.6
@@ -81,7 +81,8 @@ class Walk:
         self.means, self.choleskys = means.copy(), choleskys.copy()
         for j in np.unique(self.owner):
             draws = drawn[self.owner == j].reshape(-1, means.shape[-1])
-            self.means[j], self.choleskys[j] = improved(means[j], choleskys[j], draws)
+            if np.isfinite(draws).all():
+                self.means[j], self.choleskys[j] = improved(means[j], choleskys[j], draws)
 
     @property
     def kept(self) -> Chain:
@@ -97,7 +98,7 @@ class Walk:
         )
         z = self.means[self.owner][:, None] + np.einsum("cij,csj->csi", self.choleskys[self.owner], normal)
         none = np.zeros(z.shape[:2])
-        return Chain(z, none.astype(bool), none, none)
+        return Chain(z, none.astype(bool), none)
 
     def done(self, most_rounds: int) -> bool:
         """Whether the chains agree, or have had their chance."""
@@ -105,7 +106,8 @@ class Walk:
             return False
         if len(self.rounds) >= most_rounds:
             return True
-        r_hat, effective = chain_diagnostics(self.kept.z, self.owner, self.choice.share)
+        # Of every mode: what Laplace's approximation makes small may not be.
+        r_hat, effective = chain_diagnostics(self.kept.z, self.owner, self.choice.proposal)
         most = np.where(self.quoted, AGREED_R_HAT, WORST_R_HAT)
         least = np.where(self.quoted, ENOUGH_EFFECTIVE, LEAST_EFFECTIVE)
         return bool(np.all(r_hat < most) and np.all(effective > least))

@@ -134,13 +134,24 @@ class ParameterSpace:
         start, stop = self._index[group]
         return z[..., start:stop]
 
-    @property
-    def plasma(self) -> np.ndarray:
-        """Which unknowns say something of the plasma, (D,) bool."""
+    def among(self, *groups: str) -> np.ndarray:
+        """Which unknowns belong to some groups, (D,) bool."""
         own = np.zeros(self.size, bool)
-        for group in ("temperature", "density", "amplitude", "metallicity", "dem", "column", "abundance"):
+        for group in groups:
             own[slice(*self.bounds(group))] = True
         return own
+
+    @property
+    def quoted(self) -> np.ndarray:
+        """Which unknowns results quote, (D,) bool: those of the plasma, and the model's error."""
+        return self.among(
+            "temperature", "density", "amplitude", "metallicity", "dem", "column", "abundance", "model_error"
+        )
+
+    @property
+    def held(self) -> np.ndarray:
+        """Which unknowns have no sensible maximum together with others, (D,) bool."""
+        return self.among("exposure_scatter")
 
     def bounds(self, group: str) -> tuple[int, int]:
         """First index of a group of unknowns, and the index behind its last."""
@@ -250,7 +261,8 @@ def exposure_log_prior(space: ParameterSpace, z: Array) -> Array:
 
     All other unknowns are standard normals. These are not: an exposure tells its emission measure well, so that
     standard normals times a scatter would have a posterior that no Gaussian resembles, its mode far from its mass
-    (Betancourt & Girolami 2015, in Current Trends in Bayesian Methodology, section 4.1.2).
+    (Betancourt & Girolami 2015, in Current Trends in Bayesian Methodology, section 4.1.2). The price is a spike where
+    the scatter and all exposures vanish: climbs must hold the scatter (`ParameterSpace.held`).
     """
     if space.exposures == 1:
         return jnp.zeros((), jnp.float64)

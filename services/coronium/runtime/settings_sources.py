@@ -172,9 +172,11 @@ def explain(error: ValidationError, service: str) -> str:
     """Return one sentence per fault of a validation, with the name to set and without the secret values."""
     sentences = []
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
-        path = ".".join(str(part) for part in fault["loc"]) or "settings"
+        path = ".".join(str(part) for part in fault["loc"])
+        words = fault["msg"].removeprefix("Value error, ")
         name = f"{PREFIX}{service.upper()}__{path.replace('.', '__').upper()}"
-        sentences.append(f"{path}: {fault['msg'].removeprefix('Value error, ')} (set {name})")
+        # What several settings have wrong together is no single one's.
+        sentences.append(f"{path}: {words} (set {name})" if path else words)
     return f"the settings of {service} are wrong: " + "; ".join(sentences) + "."
 
 
