@@ -44,7 +44,7 @@ SECONDS = 420.0
 
 # Enough for the stream's promises and a rough look at the truth; the science tests judge the posterior. Small batches
 # of extraction let fitting begin while a worker is poisoned.
-QUICK = {"fitting": {"ROUNDS": "2", "DRAWS": "50"}, "extraction": {"BATCH_SIZE": "8"}}
+QUICK = {"fitting": {"MOST_ROUNDS": "2", "DRAWS": "50"}, "extraction": {"BATCH_SIZE": "8"}}
 
 
 @dataclass(frozen=True)
