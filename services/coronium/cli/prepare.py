@@ -26,20 +26,21 @@ def prepare(
     from rich.console import Console
 
     from coronium.compute import cache_folder
-    from coronium.fitting.settings import FittingSettings, check_kinds, warm_kinds
+    from coronium.fitting.settings import FittingSettings, warm_kinds
     from coronium.fitting.stage import FittingStage
     from coronium.fitting.worker import create
     from coronium.operations.demo import SETTINGS
 
     wanted = SETTINGS["fitting"]["WARM_INSTRUMENTS"] if kinds is None else kinds
     try:
-        check_kinds(wanted)
+        named = warm_kinds(wanted)
     except ValueError as fault:
         raise typer.BadParameter(str(fault), param_hint="--kinds") from None
-    if not warm_kinds(wanted):
+    if not named:
         raise typer.BadParameter("no kind of spectrum is named", param_hint="--kinds")
     console = Console()
-    for kind in (k.strip() for k in wanted.split(",") if k.strip()):
+    for instrument, plasma, exposures in named:
+        kind = f"{instrument}:{plasma}:{exposures}"
         settings = FittingSettings.load(warm_instruments=kind)
         settings.compilation_cache = settings.compilation_cache or cache_folder()
         began = time.monotonic()

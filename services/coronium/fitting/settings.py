@@ -60,29 +60,8 @@ class FittingSettings(ServiceSettings):
     @field_validator("warm_instruments")
     @classmethod
     def _check_warm_instruments(cls, value: str) -> str:
-        check_kinds(value)
+        warm_kinds(value)
         return value
-
-
-def check_kinds(value: str) -> None:
-    """Check a value of `warm_instruments`.
-
-    Raises
-    ------
-    ValueError
-        An instrument, a plasma model or a number of exposures is not one.
-    """
-    kinds = warm_kinds(value)
-    if kinds:
-        # Not at the top: settings are also read where no science is installed.
-        from coronium.physics.instruments.registry import get_instrument
-
-        for instrument, plasma, _ in kinds:
-            try:
-                get_instrument(instrument)
-                plasma_number(plasma)
-            except LookupError as unknown:
-                raise ValueError(str(unknown)) from None
 
 
 def warm_kinds(value: str) -> list[tuple[str, str, int]]:
@@ -91,13 +70,21 @@ def warm_kinds(value: str) -> list[tuple[str, str, int]]:
     Raises
     ------
     ValueError
-        A number of exposures is none. Instruments and plasma models are not checked.
+        An instrument, a plasma model or a number of exposures is not one.
     """
     kinds = []
     for entry in (e.strip() for e in value.split(",") if e.strip()):
+        # Not at the top: settings are also read where no science is installed.
+        from coronium.physics.instruments.registry import get_instrument
+
         parts = entry.split(":")
         name, plasma, exposures, *more = parts + ["isothermal", "1"][len(parts) - 1 :]
         if more or not (exposures.isascii() and exposures.isdecimal()) or not 1 <= int(exposures) <= MOST_EXPOSURES:
             raise ValueError(f"{entry!r} is not instrument[:plasma[:exposures]], with 1 to {MOST_EXPOSURES} exposures")
+        try:
+            get_instrument(name)
+            plasma_number(plasma)
+        except LookupError as unknown:
+            raise ValueError(str(unknown)) from None
         kinds.append((name, plasma, int(exposures)))
     return kinds

@@ -10,7 +10,7 @@ from scipy.special import gammaln
 
 from coronium.inference.predictive import Predictions
 from coronium.physics.line_groups import LineGroups, line_share
-from coronium.physics.observation_model import LARGEST_SHAPE, LEAST_SHAPE, Data, ObservationModel
+from coronium.physics.observation_model import Data, ObservationModel, gain_shape
 from coronium.physics.spectrum import Statistic
 
 IDENTIFIED_PROBABILITY = 0.9
@@ -95,10 +95,11 @@ def _probabilities(
     )
     relative = np.asarray(expected.model_error, float)[:, None]
     fwhm, shift = np.asarray(expected.fwhm, float), np.asarray(expected.shift, float)
-    # A group lies where its members shine in this draw.
-    weight = predictions.photons[:, None, :] * groups.membership
+    # A group lies where its members shine in this draw, and in one where none shines anywhere it has them.
+    weight = predictions.photons[:, None, :].astype(float) * groups.membership
     flux = weight.sum(-1)
-    place = (weight @ model.catalogue.wavelength) / np.maximum(flux, 1e-300)
+    bright = flux > 0
+    place = np.where(bright, (weight @ model.catalogue.wavelength) / np.where(bright, flux, 1.0), groups.wavelength)
     gain = np.zeros(flux.shape)
     for c, edges in enumerate(model.edges):
         widest = float(fwhm[:, c].max())
@@ -123,7 +124,7 @@ def _probabilities(
 def _log(model: ObservationModel, n: NDArray, mu: NDArray, read: NDArray, error: NDArray) -> NDArray:
     """Log-likelihood per bin of counts summed over exposures, as `likelihood.pointwise` has it, up to terms in n."""
     if model.statistic is Statistic.POISSON:
-        shape = np.clip((mu / np.maximum(error, 1e-6 * mu)) ** 2, LEAST_SHAPE, LARGEST_SHAPE)
+        shape = gain_shape(mu, error)
         # ln Gamma(n + shape) - ln Gamma(shape) cancels badly where the shape is large: there it is n ln(shape).
         rising = np.where(shape > 1e6, n * np.log(shape), gammaln(n + shape) - gammaln(shape))
         return rising + n * np.log(mu / (mu + shape)) - shape * np.log1p(mu / shape)

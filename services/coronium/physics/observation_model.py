@@ -140,8 +140,9 @@ def gain_shape(expected: Array, error: Array) -> Array:
     Parameters
     ----------
     expected, error : expected counts of the bin, and the model's error of them
+        NumPy's arrays or JAX's.
     """
-    return jnp.clip((expected / jnp.maximum(error, 1e-6 * expected + 1e-30)) ** 2, LEAST_SHAPE, LARGEST_SHAPE)
+    return ((expected / error.clip(1e-6 * expected + 1e-30)) ** 2).clip(LEAST_SHAPE, LARGEST_SHAPE)
 
 
 def background_counts(space: ParameterSpace, arrays: ModelArrays, data: Data, state: State) -> Array:

@@ -220,7 +220,7 @@ class Simulator:
         relative = float(model_error(self.model.space, jnp.asarray(z)))
         error = relative * np.asarray(erring_counts(self.model.arrays, source, background), float)
         if self.model.statistic is Statistic.POISSON:
-            shape = np.asarray(gain_shape(jnp.asarray(mu.sum(0)), jnp.asarray(error.sum(0))), float)
+            shape = gain_shape(mu.sum(0), error.sum(0))
             return mu * rng.gamma(shape) / shape
         return np.maximum(mu + error * rng.standard_normal(mu.shape[1:]), 0.0)
 
