@@ -91,3 +91,13 @@ def test_a_line_that_is_predicted_but_not_there_is_not_identified(name):
         without = identified_lines(model, groups, data._replace(counts=rest), predicted)[g]
         gone += without.probability < 0.1
     assert gone >= 0.8 * len(alone[:12])
+
+
+def test_a_line_that_shines_in_no_draw_has_even_odds_and_costs_no_warning():
+    model, groups, data, seen = observed("hinode-eis")
+    dark = seen._replace(photons=seen.photons * (1.0 - groups.membership[0]).astype(np.float32))
+    with np.errstate(all="raise"):
+        lines = identified_lines(model, groups, data, dark)
+    assert lines[0].probability == pytest.approx(0.5)
+    assert not lines[0].identified
+    assert np.isfinite([line.probability for line in lines]).all()
