@@ -10,6 +10,7 @@ Arguments: broker address, group, topic, and which agent:
 
 import asyncio
 import sys
+import tempfile
 
 import faust
 
@@ -54,6 +55,7 @@ async def main(address: str, group: str, topic: str, agent: str) -> None:
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
+        datadir=tempfile.mkdtemp(),
     )
     source = app.topic(topic, value_type=bytes, value_serializer="raw")
     app.agent(source, concurrency=2 if agent == "concurrency" else 1)(AGENTS[agent])

@@ -34,10 +34,16 @@ PRODUCE_SECONDS = 20.0
 log = logging.getLogger(__name__)
 
 
+class _App(faust.App):
+    def _create_directories(self) -> None:
+        # Its tables would live there, in the working directory; a stage keeps nothing on disk.
+        return
+
+
 def create_app(stage: Stage[Any, Any], settings: ServiceSettings) -> faust.App:
     """Return the faust application of a stage; nothing is connected yet."""
     kafka, loop = settings.kafka, settings.loop
-    app = faust.App(
+    app = _App(
         kafka.topics.group(stage.name),
         broker=[f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")],
         broker_credentials=_credentials(settings),

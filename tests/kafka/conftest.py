@@ -1,0 +1,26 @@
+"""One real broker for all tests of this folder but those that end brokers, which start their own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kafka.cluster import Cluster
+from tests.stream.fixtures import start_service, stream
+
+__all__ = ["start_service", "stream"]
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One broker; nobody ends it."""
+    cluster = Cluster(tmp_path_factory.mktemp("kafka") / "cluster")
+    try:
+        yield cluster.start()
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def broker(cluster: Cluster) -> str:
+    """Address of the one broker."""
+    return cluster.addresses
