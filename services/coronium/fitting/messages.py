@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from coronium.contract.identity import single_result_id
-from coronium.fit import FitResult, Rung
+from coronium.fit import FitResult, Flag, Rung
 from coronium.fitting.message_size import limit_size
+from coronium.inference.summaries import Summary
 from coronium.v1 import features_pb2, posterior_pb2
 
 _RUNGS = {Rung.MODE: posterior_pb2.RUNG_MODE, Rung.NUTS: posterior_pb2.RUNG_NUTS}
@@ -25,20 +27,15 @@ def model_versions(versions: dict[str, str], network: str) -> posterior_pb2.Mode
     )
 
 
-def posterior_message(result: FitResult, features: features_pb2.Features) -> posterior_pb2.Posterior:
-    """Write a fit as a message of at most `MAX_POSTERIOR_BYTES`, with at most `MAX_POSTERIOR_DRAWS` draws.
-
-    What would not fit is thinned, the draws first, then the bands: see `coronium.fitting.message_size`.
-
-    Parameters
-    ----------
-    result : FitResult
-    features : Features
-        What was fitted.
-    """
+def heading(
+    features: features_pb2.Features,
+    versions: posterior_pb2.ModelVersions,
+    rung: posterior_pb2.Rung,
+    flags: Sequence[Flag],
+) -> posterior_pb2.Posterior:
+    """Everything of a posterior that does not come from its draws: whose it is, what made it, what to know of it."""
     observation = features.observation
     spectrum = observation.spectrum
-    versions = model_versions(result.versions, features.network_version)
     message = posterior_pb2.Posterior(
         result_id=single_result_id(observation.fingerprint, versions),
         kind=posterior_pb2.RESULT_KIND_SINGLE,
@@ -50,14 +47,19 @@ def posterior_message(result: FitResult, features: features_pb2.Features) -> pos
         received_at=observation.received_at,
         fitted_at=_now(),
         plasma_model=spectrum.plasma_model,
-        rung=_RUNGS[result.rung],
+        rung=rung,
         versions=versions,
         annotations=spectrum.annotations,
-        flags=[posterior_pb2.Flag.Value(f"FLAG_{flag.name}") for flag in result.flags],
+        flags=[posterior_pb2.Flag.Value(f"FLAG_{flag.name}") for flag in flags],
     )
     if spectrum.exposures and spectrum.exposures[0].HasField("start"):
         message.observed_at.CopyFrom(spectrum.exposures[0].start)
-    for summary in result.parameters:
+    return message
+
+
+def add_parameters(message: posterior_pb2.Posterior, summaries: Sequence[Summary]) -> None:
+    """Write the summaries of the parameters."""
+    for summary in summaries:
         message.parameters.add(
             name=summary.name,
             unit=summary.unit,
@@ -74,6 +76,22 @@ def posterior_message(result: FitResult, features: features_pb2.Features) -> pos
             r_hat=summary.r_hat,
             effective_sample_size=summary.effective_sample_size,
         )
+
+
+def posterior_message(result: FitResult, features: features_pb2.Features) -> posterior_pb2.Posterior:
+    """Write a fit as a message of at most `MAX_POSTERIOR_BYTES`, with at most `MAX_POSTERIOR_DRAWS` draws.
+
+    What would not fit is thinned, the draws first, then the bands: see `coronium.fitting.message_size`.
+
+    Parameters
+    ----------
+    result : FitResult
+    features : Features
+        What was fitted.
+    """
+    versions = model_versions(result.versions, features.network_version)
+    message = heading(features, versions, _RUNGS[result.rung], result.flags)
+    add_parameters(message, result.parameters)
     for line in result.lines:
         message.lines.add(
             label=line.label,

@@ -19,8 +19,10 @@ class FittingSettings(ServiceSettings):
     service: ClassVar[str] = "fitting"
 
     emissivity_table: str = Field("", description="Emissivity table; empty: the one shipped with the package.")
-    max_rung: Literal["mode", "nuts"] = Field(
-        "nuts", description="How far up the ladder to go; 'mode' marks every result as triage."
+    max_rung: Literal["network", "mode", "nuts"] = Field(
+        "nuts",
+        description="How far up the ladder to go. 'mode' and 'network' mark every result as triage; 'network' fits "
+        "nothing and passes on what the network says, for a flood.",
     )
     chains: int = Field(4, ge=2, le=16, description="NUTS chains per spectrum.")
     most_rounds: int = Field(

@@ -88,18 +88,23 @@ class FittingStage(Stage[FitJob, Fitted]):
 
     def observe(self, result: Fitted) -> None:
         """Record the measurements of a fit."""
-        n = result.numbers
         metrics.FITS.labels(rung=result.rung).inc()
-        metrics.FIT_SECONDS.labels(instrument=result.instrument).observe(n["fit_seconds"])
-        metrics.DIVERGENCES.inc(n["divergences"])
-        metrics.R_HAT.observe(n["max_r_hat"])
-        metrics.EFFECTIVE_SAMPLE_SIZE.observe(n["min_effective_sample_size"])
-        metrics.LEAPFROG_STEPS.observe(n["mean_leapfrog_steps"])
-        metrics.PARETO_K_HAT.observe(n["pareto_k_hat"])
-        metrics.GOODNESS_OF_FIT.observe(n["goodness_of_fit"])
-        metrics.IDENTIFIED_LINES.observe(result.identified_lines)
+        if result.numbers:
+            _observe_fit(result)
         for flag in result.flags:
             metrics.RESULT_FLAGS.labels(flag=flag).inc()
         for parameter, constraint in result.constraints.items():
             if parameter in metrics.PARAMETERS:
                 metrics.CONSTRAINTS_TOTAL.labels(parameter=parameter, constraint=constraint).inc()
+
+
+def _observe_fit(result: Fitted) -> None:
+    n = result.numbers
+    metrics.FIT_SECONDS.labels(instrument=result.instrument).observe(n["fit_seconds"])
+    metrics.DIVERGENCES.inc(n["divergences"])
+    metrics.R_HAT.observe(n["max_r_hat"])
+    metrics.EFFECTIVE_SAMPLE_SIZE.observe(n["min_effective_sample_size"])
+    metrics.LEAPFROG_STEPS.observe(n["mean_leapfrog_steps"])
+    metrics.PARETO_K_HAT.observe(n["pareto_k_hat"])
+    metrics.GOODNESS_OF_FIT.observe(n["goodness_of_fit"])
+    metrics.IDENTIFIED_LINES.observe(result.identified_lines)

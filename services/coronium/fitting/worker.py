@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from coronium.fitting.jobs import FitJob, Fitted
 from coronium.runtime.errors import StartError
 from coronium.runtime.stage import Rejected
-from coronium.v1 import dead_letter_pb2, features_pb2, spectrum_pb2
+from coronium.v1 import dead_letter_pb2, features_pb2, posterior_pb2, spectrum_pb2
+
+if TYPE_CHECKING:
+    from coronium.fit import StartMap
+
+NETWORK = "network"
+"""The lowest rung of `max_rung`: nothing is fitted."""
 
 
 def create(settings: dict[str, Any]) -> FittingWorker:
@@ -63,6 +69,8 @@ class FittingWorker:
             ),
             batch=s["width"],
         )
+        if s["max_rung"] == NETWORK:
+            return self._fitter.table_version
         kinds = [(instrument, Plasma(plasma), exposures) for instrument, plasma, exposures in s["warm_instruments"]]
         self._fitter.prepare(kinds, Rung(s["max_rung"]))
         return self._fitter.table_version
@@ -70,12 +78,27 @@ class FittingWorker:
     def work(self, jobs: list[FitJob]) -> list[Fitted | Rejected]:
         """Fit a batch; a spectrum that does not fit its instrument is rejected alone."""
         features = [features_pb2.Features.FromString(job.features) for job in jobs]
+        if self._settings["max_rung"] == NETWORK:
+            return [self._pass_on(item) for item in features]
         results: list[Fitted | Rejected | None] = [None] * len(jobs)
         for plasma in {f.observation.spectrum.plasma_model for f in features}:
             members = [i for i, f in enumerate(features) if f.observation.spectrum.plasma_model == plasma]
             for i, fitted in zip(members, self._fit([features[i] for i in members], plasma), strict=True):
                 results[i] = fitted
         return [r for r in results if r is not None]
+
+    def _pass_on(self, features: features_pb2.Features) -> Fitted | Rejected:
+        """What the network says, as a result that any fit replaces."""
+        from coronium.fitting.messages import model_versions
+        from coronium.fitting.network_answer import network_posterior
+        from coronium.physics.instruments.registry import get_instrument
+
+        try:
+            instrument = get_instrument(features.observation.spectrum.instrument)
+        except LookupError as problem:
+            return Rejected(dead_letter_pb2.DEAD_LETTER_REASON_INVALID, str(problem))
+        versions = model_versions(self._fitter.versions(instrument), features.network_version)
+        return _passed_on(network_posterior(features, versions, network_map(features), self._fitter.priors))
 
     def _fit(self, features: list[features_pb2.Features], plasma: int) -> list[Fitted | Rejected]:
         from coronium.contract.conversion import spectrum_from_message
@@ -95,7 +118,7 @@ class FittingWorker:
                 continue
             versions = model_versions(self._fitter.versions(model.instrument), item.network_version)
             spectra.append(spectrum)
-            starts.append(_start(item))
+            starts.append(network_map(item))
             seeds.append(random_seed(single_result_id(item.observation.fingerprint, versions)))
             members.append(i)
         if spectra:
@@ -105,15 +128,36 @@ class FittingWorker:
         return [o for o in outcome if o is not None]
 
 
-def _start(features: features_pb2.Features):
+def network_map(features: features_pb2.Features) -> StartMap | None:
+    """The network's grid; None where there is none, or where it is no probability."""
     from coronium.fit import StartMap
 
     grid = features.grid
     shape = (len(grid.log_temperature), len(grid.log_density))
-    if not features.network_version or shape[0] * shape[1] != len(grid.probability) or not grid.probability:
+    probability = np.array(grid.probability, float)
+    if not features.network_version or not probability.size or shape[0] * shape[1] != probability.size:
         return None
-    return StartMap(
-        np.array(grid.log_temperature), np.array(grid.log_density), np.array(grid.probability).reshape(shape)
+    if not np.isfinite(probability).all() or probability.min() < 0 or not probability.sum() > 0:
+        return None
+    return StartMap(np.array(grid.log_temperature), np.array(grid.log_density), probability.reshape(shape))
+
+
+def _passed_on(message: posterior_pb2.Posterior) -> Fitted:
+    word = {"flag": len("FLAG_"), "constraint": len("CONSTRAINT_")}
+    return Fitted(
+        posterior=message.SerializeToString(deterministic=True),
+        target=message.target,
+        fingerprint=message.fingerprints[0],
+        result_id=message.result_id,
+        instrument=message.instrument,
+        rung=NETWORK,
+        flags=tuple(posterior_pb2.Flag.Name(flag)[word["flag"] :].lower() for flag in message.flags),
+        constraints={
+            p.name: posterior_pb2.Constraint.Name(p.constraint)[word["constraint"] :].lower()
+            for p in message.parameters
+        },
+        numbers={},
+        identified_lines=0,
     )
 
 
