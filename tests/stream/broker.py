@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.wrappers_pb2 import UInt64Value
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
@@ -103,6 +104,14 @@ class Stream:
 
     def read(self, topic: Topic) -> list[tuple[bytes | None, bytes | None]]:
         """Return all (key, value) records that are in a topic now."""
+        return [(record.key, record.value) for record in self.records(topic)]
+
+    def read_with_partitions(self, topic: Topic) -> list[tuple[int, bytes]]:
+        """Return all (partition, value) records that are in a topic now, without deletions."""
+        return [(record.partition, record.value) for record in self.records(topic) if record.value is not None]
+
+    def records(self, topic: Topic) -> list[Any]:
+        """Return all records that are in a topic now, as kafka-python gives them."""
         consumer = KafkaConsumer(
             bootstrap_servers=self.address,
             group_id=None,
@@ -120,7 +129,7 @@ class Stream:
         # The embedded broker takes the end to be after the first record of the last batch, so what comes counts too.
         while (batches := consumer.poll(timeout_ms=100)) or (missing > 0 and time.monotonic() < until):
             for batch in batches.values():
-                records += [(record.key, record.value) for record in batch]
+                records += batch
                 missing -= len(batch)
         consumer.close()
         return records

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from aiokafka.errors import KafkaError
 from google.protobuf.message import DecodeError
 
 from coronium.contract.topics import EPOCHS, FEATURES, POSTERIORS, StageName, Topic
+from coronium.fitting.epochs import Epochs, epoch_key
 from coronium.fitting.jobs import FitJob, Fitted
 from coronium.fitting.settings import FittingSettings, warm_kinds
 from coronium.runtime import metrics
+from coronium.runtime.admin import unreachable
 from coronium.runtime.stage import Incoming, Outgoing, Rejected, Stage
 from coronium.v1 import dead_letter_pb2, epoch_pb2, features_pb2
 
@@ -29,6 +32,7 @@ class FittingStage(Stage[FitJob, Fitted]):
 
     def __init__(self, settings: FittingSettings) -> None:
         self._settings = settings
+        self._epochs = Epochs(settings.kafka)
         self.batch_size = settings.batch_size
         self.batch_seconds = settings.batch_seconds
 
@@ -49,6 +53,25 @@ class FittingStage(Stage[FitJob, Fitted]):
             "compilation_cache": str(s.compilation_cache or ""),
             "warm_instruments": warm_kinds(s.warm_instruments),
         }
+
+    async def start(self) -> None:
+        """Connect to the epochs."""
+        try:
+            await self._epochs.start()
+        except KafkaError:
+            raise unreachable(self._settings.kafka) from None
+
+    async def stop(self) -> None:
+        """Let go of the epochs."""
+        await self._epochs.stop()
+
+    async def assigned(self, partitions: frozenset[tuple[str, int]]) -> None:
+        """Know the epochs of the targets in our partitions; see `Stage.assigned`."""
+        await self._epochs.assigned(frozenset(partition for _, partition in partitions))
+
+    def digests(self) -> dict[int, str]:
+        """Digests of the epochs known, by partition."""
+        return self._epochs.digests()
 
     def decode(self, incoming: Incoming) -> FitJob:
         """Refuse what is no features message; the rest goes to the worker as it came."""
@@ -80,7 +103,7 @@ class FittingStage(Stage[FitJob, Fitted]):
             Outgoing(POSTERIORS, target, result.posterior),
             Outgoing(
                 EPOCHS,
-                f"{result.target}/{result.fingerprint}".encode(),
+                epoch_key(result.target, result.fingerprint),
                 epoch.SerializeToString(deterministic=True),
                 partition_key=target,
             ),

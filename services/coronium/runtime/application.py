@@ -200,6 +200,8 @@ class _Application:
         if list(self._control.report.partitions) != numbers:
             self._control.report.partitions[:] = numbers
             await self._tell()
+        self._control.report.state_digests.clear()
+        self._control.report.state_digests.update(self._stage.digests())
         if self._control.changed.is_set():
             self._control.changed.clear()
             await self._apply(self._control.desired)

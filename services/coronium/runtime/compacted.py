@@ -77,12 +77,18 @@ class CompactedTopicReader:
         self._task = asyncio.create_task(self._follow(), name=f"read {self._topic}")
 
     def assign(self, partitions: Iterable[int]) -> None:
-        """Follow these partitions from the beginning, and no others; `values` of others stay."""
+        """Follow these partitions and no others: new ones from the beginning, those that stay from where they were.
+
+        `values` of the others stay.
+        """
         assert self._consumer is not None
         wanted = {TopicPartition(self._topic, partition) for partition in partitions}
-        self._seen = dict.fromkeys(wanted, 0)
+        self._seen = {tp: self._seen.get(tp, 0) for tp in wanted}
         if wanted:
             self._consumer.assign(wanted)
+            for tp, position in self._seen.items():
+                if position:
+                    self._consumer.seek(tp, position)
         else:
             self._consumer.unsubscribe()
 

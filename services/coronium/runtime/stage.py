@@ -197,6 +197,14 @@ class Stage(ABC, Generic[Job, Result]):
         """
         return
 
+    def digests(self) -> dict[int, str]:
+        """Return a digest of what the stage remembers of each of its partitions, by number.
+
+        Told to operators with the state of the replica, so that replicas can be compared. Called often; must be
+        cheap or kept.
+        """
+        return {}
+
     @abstractmethod
     def decode(self, incoming: Incoming) -> Job:
         """Turn one record into a job.

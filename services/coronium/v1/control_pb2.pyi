@@ -30,7 +30,14 @@ class DesiredState(_message.Message):
     def __init__(self, stage: _Optional[str] = ..., generation: _Optional[int] = ..., paused: _Optional[bool] = ..., draining: _Optional[bool] = ..., log_level: _Optional[str] = ..., reload_generation: _Optional[int] = ..., model_hash: _Optional[str] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ReplicaState(_message.Message):
-    __slots__ = ("stage", "replica", "applied_generation", "paused", "draining", "model_hash", "reload_error", "partitions", "reported_at")
+    __slots__ = ("stage", "replica", "applied_generation", "paused", "draining", "model_hash", "reload_error", "partitions", "reported_at", "state_digests")
+    class StateDigestsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: str
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[str] = ...) -> None: ...
     STAGE_FIELD_NUMBER: _ClassVar[int]
     REPLICA_FIELD_NUMBER: _ClassVar[int]
     APPLIED_GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +47,7 @@ class ReplicaState(_message.Message):
     RELOAD_ERROR_FIELD_NUMBER: _ClassVar[int]
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
     REPORTED_AT_FIELD_NUMBER: _ClassVar[int]
+    STATE_DIGESTS_FIELD_NUMBER: _ClassVar[int]
     stage: str
     replica: str
     applied_generation: int
@@ -49,7 +57,8 @@ class ReplicaState(_message.Message):
     reload_error: str
     partitions: _containers.RepeatedScalarFieldContainer[int]
     reported_at: _timestamp_pb2.Timestamp
-    def __init__(self, stage: _Optional[str] = ..., replica: _Optional[str] = ..., applied_generation: _Optional[int] = ..., paused: _Optional[bool] = ..., draining: _Optional[bool] = ..., model_hash: _Optional[str] = ..., reload_error: _Optional[str] = ..., partitions: _Optional[_Iterable[int]] = ..., reported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    state_digests: _containers.ScalarMap[int, str]
+    def __init__(self, stage: _Optional[str] = ..., replica: _Optional[str] = ..., applied_generation: _Optional[int] = ..., paused: _Optional[bool] = ..., draining: _Optional[bool] = ..., model_hash: _Optional[str] = ..., reload_error: _Optional[str] = ..., partitions: _Optional[_Iterable[int]] = ..., reported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state_digests: _Optional[_Mapping[int, str]] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ()
