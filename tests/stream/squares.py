@@ -5,6 +5,8 @@ A record's value is a decimal number, or a word that makes something go wrong:
     abort           the worker process dies
     murder          the worker kills the parent process, then itself
     hang            the worker never answers
+    murder:hang     the worker kills the parent process and never answers, holding the interpreter's lock
+    murder:memory   the worker kills the parent process and fills its memory
     memory          the worker fills its memory
     raise           the worker raises what nobody expects
     away:FILE:N     something the worker depends on is away until FILE exists
@@ -15,6 +17,7 @@ A record's value is a decimal number, or a word that makes something go wrong:
 """
 
 import os
+import re
 import signal
 import time
 from collections.abc import Sequence
@@ -60,6 +63,11 @@ class SquareWorker:
             os.abort()
         elif word == "murder":
             os.kill(self._parent, signal.SIGKILL)
+            if rest == ["hang"]:
+                re.match(r"(a+)+$", "a" * 64 + "b")
+            elif rest == ["memory"]:
+                hoard = [b"x" * 1_000_000 for _ in range(2_000)]
+                time.sleep(len(hoard))
             os.abort()
         elif word == "hang":
             time.sleep(1000)

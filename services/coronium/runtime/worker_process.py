@@ -5,16 +5,21 @@ model, ``results`` and the list, ``transient`` and a sentence, ``error`` and a t
 nothing heavy: the environment of the numerical libraries is set before the stage's own module is imported.
 """
 
+import ctypes
 import importlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
 from coronium.runtime.errors import StartError
+
+_PR_SET_PDEATHSIG = 1
+"""Of prctl(2)."""
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -35,6 +40,7 @@ def main(pipe: Connection, factory: str, settings: dict[str, Any], threads: int)
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _die_with_parent()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if threads:
         for name in _THREAD_VARIABLES:
@@ -71,8 +77,14 @@ def _answer(worker: Any, jobs: list[Any]) -> tuple[str, Any]:
     return "results", results
 
 
+def _die_with_parent() -> None:
+    """Ask the kernel to kill this process with its parent: work that holds the interpreter's lock stops no kernel."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _end_with_parent() -> None:
-    """End this process at once when the parent is gone, whatever the work."""
+    """End this process when the parent is gone, on systems whose kernel does not."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
