@@ -12,7 +12,7 @@ from typing import Any
 
 from google.protobuf.wrappers_pb2 import UInt64Value
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, KafkaError
+from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, KafkaError, NotCoordinatorError
 
 from coronium.contract.limits import MAX_FETCH_BYTES, MAX_PRODUCE_BYTES
 from coronium.contract.topics import ATTEMPTS, DEAD_LETTERS, StageName, Topic
@@ -99,7 +99,8 @@ class Stream:
         )
         pending = [producer.send(self.name(topic), value, key=key, partition=partition) for key, value in records]
         for acknowledgement in pending:
-            acknowledgement.get(timeout=10)
+            # A dead leader's successor is chosen after nine seconds.
+            acknowledgement.get(timeout=60)
         producer.close()
 
     def read(self, topic: Topic) -> list[tuple[bytes | None, bytes | None]]:
@@ -141,8 +142,8 @@ class Stream:
         partitions = [TopicPartition(self.name(topic), p) for p in range(PARTITIONS)]
         try:
             offsets = admin.list_group_offsets({group: partitions})[group]
-        except (CoordinatorLoadInProgressError, CoordinatorNotAvailableError):
-            # A real broker that never had a group says so.
+        except (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError):
+            # A real broker that never had a group, or is about to keep it, says so.
             return {}
         finally:
             admin.close()
