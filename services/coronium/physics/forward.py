@@ -12,6 +12,7 @@ rate times effective area and exposure.
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import NamedTuple
 
 import jax
@@ -135,10 +136,15 @@ def broad_photons(bank: Bank, plasma: Plasma) -> tuple[Array, Array]:
 
 def spread(layout: Layout, bank: Bank, photons: Array, response: Response) -> Array:
     """Lay lines on the bins through the line-spread function: (L,) photons to (K, B) photons per bin."""
-    padded = jnp.pad(photons, (0, layout.lines))
     # The lines of a series are neighbours: slices, whose transposes are cheap where that of a gather is not. One
     # product per series: XLA hands those to its matrix library, but loops over a batched product itself.
-    series = jnp.stack([bank.lay[u] @ padded[s : s + layout.lines] for u, s in enumerate(layout.first_line)])
+    ends = list(accumulate(last - first for first, last in layout.line_runs))
+    series = jnp.stack(
+        [
+            bank.lay[:, end - (last - first) : end] @ photons[first:last]
+            for (first, last), end in zip(layout.line_runs, ends, strict=True)
+        ]
+    )
     series = series[np.asarray(layout.series)]
     cosine, sine = jnp.split(series, 2, axis=-1)
     # Of channels, not of blocks: these functions are dear.

@@ -36,8 +36,6 @@ class Layout:
         Number C of channels.
     blocks, bins : int
         K blocks of B bins.
-    lines : int
-        Lines of a block; the blocks' lines are runs of neighbours.
     reach : int
         Bins on either side of a block from which it collects light.
     harmonics : int
@@ -48,8 +46,8 @@ class Layout:
         (K,) the channel's bin at which the block begins.
     series : tuple of int
         (K,) which Fourier series each block reads: channels on one grid (both orders of a grating) share theirs.
-    first_line : tuple of int
-        (U,) the first line of each series.
+    line_runs : tuple of (first, last) int
+        (U,) which lines each series holds, the last not among them: a run of neighbours.
     broad : int
         Number W of broad bins that a block looks at.
     first_broad : tuple of int
@@ -64,13 +62,12 @@ class Layout:
     channels: int
     blocks: int
     bins: int
-    lines: int
     reach: int
     harmonics: int
     block_channel: tuple[int, ...]
     first_bin: tuple[int, ...]
     series: tuple[int, ...]
-    first_line: tuple[int, ...]
+    line_runs: tuple[tuple[int, int], ...]
     broad: int
     first_broad: tuple[int, ...]
     channel_bins: tuple[int, ...]
@@ -97,7 +94,7 @@ class Layout:
 class Bank(NamedTuple):
     """Arrays that the forward model reads, all float32 unless said otherwise.
 
-    L lines, P elements, M broad bins of 0.5 A, K blocks, B bins, J lines a block, H harmonics and the constant.
+    L lines, P elements, M broad bins of 0.5 A, K blocks, B bins, J lines of all series, H harmonics and the constant.
     """
 
     log_temperature: Array
@@ -113,7 +110,7 @@ class Bank(NamedTuple):
     element_matrix: Array
     """(L, P) 1 where a line belongs to an element."""
     lay: Array
-    """(U, 2 H, J) cosine, then sine, of each harmonic at each line's position in a series."""
+    """(2 H, J) cosine, then sine, of each harmonic at each line's position; one series after the other."""
     sum_up: Array
     """(B, 2 H) what the coefficients add to each bin."""
     omega: Array
@@ -208,7 +205,7 @@ def build_layout(
     reach, count = _resolution(instrument, edges, bins)
     steps = [float(np.median(np.diff(e))) for e in edges]
     ranges = [(float(e[0]) - reach * s, float(e[-1]) + reach * s) for e, s in zip(edges, steps, strict=True)]
-    own_lines = gather_lines(table, ranges, min(c.fwhm for c in instrument.channels), reference_abundance)
+    own_lines = gather_lines(table, ranges, [c.fwhm for c in instrument.channels], reference_abundance)
 
     def blocked(arrays: list[np.ndarray]) -> np.ndarray:
         out = np.zeros((len(owner), bins), arrays[0].dtype)
@@ -231,19 +228,17 @@ def build_layout(
         own = edges[c][start : start + bins + 1]
         far = reach * steps[c]
         line_range.append(np.searchsorted(own_lines.wavelength, (own[0] - far, own[-1] + far)))
-    lines = max(1, max(int(stop - start) for start, stop in line_range))
     unlike: dict[bytes, int] = {}
     series: list[int] = []
-    first_line: list[int] = []
+    line_runs: list[tuple[int, int]] = []
     lay: list[np.ndarray] = []
     for k, (c, (start, stop)) in enumerate(zip(owner, line_range, strict=True)):
         own = edges[c][first[k] : first[k] + bins + 1]
         if own.tobytes() not in unlike:
             unlike[own.tobytes()] = len(lay)
             phase = omega[:, None] * _bin_position(own_lines.wavelength[start:stop], own)
-            lay.append(np.zeros((2 * len(omega), lines), np.float32))
-            lay[-1][:, : stop - start] = np.concatenate([np.cos(phase), np.sin(phase)])
-            first_line.append(int(start))
+            lay.append(np.concatenate([np.cos(phase), np.sin(phase)]))
+            line_runs.append((int(start), int(stop)))
         series.append(unlike[own.tobytes()])
     # A bin integrates over its width: sinc; real series: all but the constant count twice.
     amplitude = np.sinc(omega / (2.0 * np.pi)) * np.where(omega > 0, 2.0, 1.0) / period
@@ -292,7 +287,7 @@ def build_layout(
         line_log_emissivity=single(own_lines.log_emissivity.transpose(1, 2, 0)),
         line_cross_section=single(cross_section(own_lines.wavelength) * 1e18),
         element_matrix=_one_hot(place[own_lines.element], len(elements)),
-        lay=np.stack(lay),
+        lay=single(np.concatenate(lay, axis=1)),
         sum_up=single(sum_up),
         omega=single(omega),
         bins_per_angstrom=single(1.0 / np.array(steps)),
@@ -315,13 +310,12 @@ def build_layout(
         channels=len(edges),
         blocks=len(owner),
         bins=bins,
-        lines=lines,
         reach=reach,
         harmonics=count,
         block_channel=tuple(owner),
         first_bin=tuple(first),
         series=tuple(series),
-        first_line=tuple(first_line),
+        line_runs=tuple(line_runs),
         broad=window,
         first_broad=tuple(int(x) for x in first_broad),
         channel_bins=tuple(channel_bins),

@@ -72,10 +72,19 @@ def line_shares(
     return share
 
 
+def _sharpest(wavelength: FloatArray, ranges: list[tuple[float, float]], fwhm: list[float]) -> FloatArray:
+    """FWHM of the sharpest of the channels that a line lies in, (N,); every line lies in one."""
+    found = np.full(len(wavelength), np.inf)
+    for (low, high), width in zip(ranges, fwhm, strict=True):
+        inside = (wavelength > low) & (wavelength < high)
+        found[inside] = np.minimum(found[inside], width)
+    return found
+
+
 def gather_lines(
     table: EmissivityTable,
     ranges: list[tuple[float, float]],
-    fwhm: float,
+    fwhm: list[float],
     reference_abundance: dict[int, float],
 ) -> LineList:
     """List the lines within the ranges of some channels, weak ones of an element summed with their neighbours.
@@ -83,14 +92,17 @@ def gather_lines(
     Parameters
     ----------
     ranges : list of (low, high) Angstrom
-    fwhm : float
-        Of the sharpest channel, Angstrom.
+    fwhm : list of float
+        Of each channel, Angstrom; where channels overlap, the sharpest says what may be gathered.
     """
     share = line_shares(table, ranges, reference_abundance)
     strong = np.flatnonzero(share >= STRONG_SHARE)
     weak = np.flatnonzero((share > 0) & (share < STRONG_SHARE))
-    cell = np.floor(table.line_wavelength[weak] / (GATHERING_WIDTH * fwhm)).astype(np.int64)
-    keys = cell * 100 + table.line_element[weak]
+    sharpest = _sharpest(table.line_wavelength[weak], ranges, fwhm)
+    cell = np.floor(table.line_wavelength[weak] / (GATHERING_WIDTH * sharpest)).astype(np.int64)
+    # Cells of another width are others, though they have the same number.
+    width = np.unique(sharpest, return_inverse=True)[1]
+    keys = (width * (cell.max(initial=0) + 1) + cell) * 100 + table.line_element[weak]
     order = np.argsort(keys, kind="stable")
     starts = np.flatnonzero(np.diff(keys[order], prepend=-1)) if len(order) else np.zeros(0, int)
     members = weak[order]
