@@ -4,9 +4,10 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_ARGS ?=
+DRILL_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all lint protos bench docs knowability line-profile coverage sky install install-dev clean
+.PHONY: help demo up test test-all lint protos bench docs knowability line-profile coverage sky drill install install-dev clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -60,6 +61,10 @@ sky: install
 ## line-profile  Capella with a Gaussian line and with wings: docs/tables/line-profile.md
 line-profile: install
 	$(BIN)/coronium evaluate line-profile --exposures 3 --cube
+
+## drill     every fault five times while 5 000 spectra are on their way (KAFKA_HOME, an hour): docs/tables/drill.md
+drill: install-dev
+	$(BIN)/python -m tests.drills --table docs/tables/drill.md $(DRILL_ARGS)
 
 ## clean     remove the virtual environment, caches and the demo's output
 clean:
