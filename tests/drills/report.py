@@ -25,7 +25,7 @@ def page(strikes: list[Strike]) -> str:
         f"{PARTITIONS} partitions, simulated {INSTRUMENT} spectra of S/N 1 to 10. After each fault every spectrum of "
         "its chunk was looked up in the store, with the fingerprint recomputed from the stored observation and the id "
         "from the stored result; at the end all were looked up once more. *In flight*: published and without an "
-        "outcome when the fault struck, median. *Recovery*: from the end of the fault to the last outcome of the chunk, so it "
+        "outcome when the fault struck, median. *Recovery*: from the end of the fault to the last outcome, so it "
         "holds the ordinary work on the chunk too. *Set aside*: good spectra that became dead letters.",
     ]
     for rung, title in (("network", "With the network's word as the result"), ("nuts", "With the full fit")):
