@@ -5,9 +5,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_ARGS ?=
 DRILL_ARGS ?=
+SOAK_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all lint protos bench docs knowability line-profile coverage sky drill install install-dev clean
+.PHONY: help demo up test test-all lint protos bench docs knowability line-profile coverage sky drill soak install install-dev clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -65,6 +66,10 @@ line-profile: install
 ## drill     every fault five times while 5 000 spectra are on their way (KAFKA_HOME, an hour): docs/tables/drill.md
 drill: install-dev
 	$(BIN)/python -m tests.drills --table docs/tables/drill.md $(DRILL_ARGS)
+
+## soak      half an hour at four fifths of what the stream can do (KAFKA_HOME): docs/tables/soak.md
+soak: install-dev
+	$(BIN)/python -m tests.drills.soak --table docs/tables/soak.md --picture docs/pictures/soak.png $(SOAK_ARGS)
 
 ## clean     remove the virtual environment, caches and the demo's output
 clean:

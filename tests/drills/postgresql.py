@@ -87,6 +87,11 @@ class Database:
         command = self._command("pg_ctl", "status", "-D", self._data)
         return subprocess.run(command, capture_output=True, cwd="/").returncode == 0
 
+    @property
+    def pid(self) -> int:
+        """The server's first process."""
+        return int((self._directory / "data" / "postmaster.pid").read_text().split()[0])
+
     def make_room(self) -> None:
         """Grow the file system where less than half a step of it is free."""
         used, free = self._usage()

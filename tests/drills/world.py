@@ -53,12 +53,23 @@ class World:
         Whom faults meet.
     max_rung : str
         How far fitting goes.
+    brokers, replicas : int
+        How many, the latter of each stage.
     """
 
-    def __init__(self, folder: Path, chance: random.Random, max_rung: str = "network") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        chance: random.Random,
+        max_rung: str = "network",
+        brokers: int = BROKERS,
+        replicas: int = REPLICAS,
+    ) -> None:
         self.chance = chance
         self.folder = folder
-        self.cluster = Cluster(folder / "kafka", brokers=BROKERS, heap="384m")
+        self.cluster = Cluster(folder / "kafka", brokers=brokers, heap="384m")
+        self._brokers = brokers
+        self._replicas = replicas
         self.database = Database(folder / "postgresql")
         self._max_rung = max_rung
         self._numbers = count()
@@ -71,7 +82,7 @@ class World:
             stack.callback(self.database.stop)
             self.database.start()
             self.kafka = KafkaSettings(bootstrap_servers=self.cluster.addresses, prefix=PREFIX)
-            create_topics(self.kafka, partitions=PARTITIONS, replication=BROKERS)
+            create_topics(self.kafka, partitions=PARTITIONS, replication=min(3, self._brokers))
             self.engine: Engine = open_engine(self.database.url)
             stack.callback(self.engine.dispose)
             self.producer = KafkaProducer(
@@ -85,7 +96,7 @@ class World:
             self.fleet = Fleet(self._environment(), self.folder, self.chance)
             stack.callback(self.fleet.stop)
             for stage in STAGES:
-                for _ in range(REPLICAS):
+                for _ in range(self._replicas):
                     self.fleet.add(stage)
             self.wait_until_settled(180)
             self._stack = stack.pop_all()

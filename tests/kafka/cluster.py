@@ -121,6 +121,10 @@ class Cluster:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def pid(self, node: int) -> int:
+        """Return the process of a node."""
+        return self._processes[node].pid
+
     def log(self, node: int) -> str:
         """Return what a node has written."""
         return (self._directory / str(node) / "log").read_text(errors="replace")

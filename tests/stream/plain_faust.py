@@ -6,6 +6,8 @@ Arguments: broker address, group, topic, and which agent:
     take          takes up to ten records at once and raises
     hang          goes through records until one says ``hang``, which never ends
     concurrency   two of it at once: ``hang`` never ends, the other goes on
+    manual        takes records without acknowledgement and acknowledges each by itself when it is done
+    slow          as the manual shows it, a second a record
 """
 
 import asyncio
@@ -39,7 +41,21 @@ async def go_through(stream: faust.StreamT[bytes]) -> None:
         await work(value)
 
 
-AGENTS = {"raise": fail, "take": take, "hang": go_through, "concurrency": go_through}
+async def manual(stream: faust.StreamT[bytes]) -> None:
+    """Acknowledge each record after its work."""
+    async for event in stream.noack().events():
+        await work(event.value)
+        event.ack()
+
+
+async def slow(stream: faust.StreamT[bytes]) -> None:
+    """Print each record when its work is done."""
+    async for value in stream:
+        await asyncio.sleep(1)
+        print(value.decode(), flush=True)
+
+
+AGENTS = {"raise": fail, "take": take, "hang": go_through, "concurrency": go_through, "manual": manual, "slow": slow}
 
 
 async def main(address: str, group: str, topic: str, agent: str) -> None:
