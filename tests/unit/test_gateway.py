@@ -22,7 +22,7 @@ from coronium.results.service import ResultsServicer
 from coronium.results.store import Store
 from coronium.results.watch import ChangeFeed
 from coronium.runtime.grpc_server import GrpcServer
-from coronium.runtime.settings import GrpcSettings
+from coronium.runtime.settings import AuthSettings, GrpcSettings
 from coronium.runtime.stage import Outgoing
 from coronium.v1 import ingestion_pb2, ingestion_pb2_grpc, results_pb2, results_pb2_grpc, spectrum_pb2
 from tests.unit.posterior_factory import DRAWS, NAMES, dead_letter, observation, posterior, spectrum
@@ -59,7 +59,7 @@ async def services(engine: Engine, published: Published) -> AsyncIterator[str]:
         ingestion_pb2_grpc.add_IngestionServiceServicer_to_server(servicer, server)
         return ingestion_pb2.DESCRIPTOR.services_by_name["IngestionService"].full_name
 
-    server = GrpcServer(GrpcSettings(port=0), add_results, add_ingestion)
+    server = GrpcServer(GrpcSettings(port=0), AuthSettings(), add_results, add_ingestion)
     await server.start()
     yield f"127.0.0.1:{server.port}"
     await server.stop()

@@ -11,6 +11,7 @@ from coronium.contract.identity import fingerprint
 from coronium.contract.topics import SPECTRA
 from coronium.ingestion.checks import check, parse
 from coronium.ingestion.duplicates import RecentFingerprints
+from coronium.runtime.auth.caller import current
 from coronium.runtime.stage import Outgoing, Rejected, Transient
 from coronium.v1 import ingestion_pb2, ingestion_pb2_grpc, spectrum_pb2
 
@@ -66,7 +67,11 @@ class IngestionService(ingestion_pb2_grpc.IngestionServiceServicer):
 
     async def _accept(self, spectrum: spectrum_pb2.Spectrum) -> str:
         value = spectrum.SerializeToString()
-        checked = parse(value)
-        check(checked)
+        try:
+            checked = parse(value)
+            check(checked)
+        except Rejected:
+            current.get().submission_rejected()
+            raise
         await self._produce([Outgoing(SPECTRA, checked.target.encode(), value)], Headers.new())
         return fingerprint(checked)

@@ -101,6 +101,7 @@ class _Application:
         publisher = Publisher(self._client)
         self._grpc = GrpcServer(
             settings.grpc,
+            settings.auth,
             self._register_control,
             *(lambda server, add=add: add(server, publisher) for add in servicers),
         )

@@ -1,24 +1,37 @@
-"""The gRPC server of a service: sizes, deadlines, TLS, health, reflection, metrics."""
+"""The gRPC server of a service: TLS, limits of connections, health, reflection; `grpc_guard` looks at each call."""
 
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from coronium.contract.limits import GRPC_CHANNEL_OPTIONS
-from coronium.runtime import metrics
+from coronium.runtime.auth.exposure import check_exposure
+from coronium.runtime.auth.gate import Gate
 from coronium.runtime.errors import StartError
-from coronium.runtime.settings import GrpcSettings
+from coronium.runtime.grpc_guard import Guard
+from coronium.runtime.settings import AuthSettings, GrpcSettings
 
 Register = Callable[[grpc.aio.Server], str]
 """Adds a servicer to a server and returns the full name of its service."""
 
-_WITHOUT_DEADLINE = ("/grpc.health.", "/grpc.reflection.")
 _STOP_SECONDS = 2.0
+
+_CONNECTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_metadata_size", 16 * 1024),
+    # A client that never ends its handshake, does nothing, or is gone without a word does not hold a connection.
+    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.max_connection_idle_ms", 600_000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    # One that pings much more often than every ten seconds is cut off.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.max_ping_strikes", 2),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
 
 
 class GrpcServer:
@@ -27,7 +40,9 @@ class GrpcServer:
     Parameters
     ----------
     settings : GrpcSettings
-        Address, TLS, deadlines.
+        Address, TLS, limits.
+    auth : AuthSettings
+        Who may call.
     registrations : sequence of callables
         Each adds one servicer and returns the full name of its service.
 
@@ -37,24 +52,48 @@ class GrpcServer:
         The port that is listened on, after `start`.
     """
 
-    def __init__(self, settings: GrpcSettings, *registrations: Register) -> None:
+    def __init__(self, settings: GrpcSettings, auth: AuthSettings, *registrations: Register) -> None:
         self._settings = settings
+        self._auth = auth
+        self._gate = Gate(auth)
         self._server = grpc.aio.server(
-            interceptors=[_Guard(settings.max_deadline_seconds)],
-            options=[*GRPC_CHANNEL_OPTIONS, ("grpc.so_reuseport", 0)],
+            interceptors=[Guard(self._gate, settings)],
+            options=[
+                *GRPC_CHANNEL_OPTIONS,
+                *_CONNECTIONS,
+                ("grpc.max_concurrent_streams", settings.max_connection_calls),
+            ],
+            maximum_concurrent_rpcs=settings.max_calls,
         )
         names = [register(self._server) for register in registrations]
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._names = [*names, health.SERVICE_NAME]
-        reflection.enable_server_reflection([*self._names, reflection.SERVICE_NAME], self._server)
+        if settings.reflection == "on" or (settings.reflection == "auto" and not auth.principals_file):
+            reflection.enable_server_reflection([*self._names, reflection.SERVICE_NAME], self._server)
         self.port = 0
 
     async def start(self) -> None:
-        """Listen. Raises `StartError` where the port is taken or a certificate cannot be read."""
-        address = f"{self._settings.host}:{self._settings.port}"
+        """Listen.
+
+        Raises
+        ------
+        StartError
+            The port is taken, a certificate or the principals file cannot be used, or strangers could call and
+            the settings forbid that.
+        """
+        settings = self._settings
+        check_exposure(
+            settings.host,
+            authenticated=bool(self._auth.principals_file or settings.client_ca_file),
+            encrypted=bool(settings.certificate_file),
+            required=self._auth.required,
+            how="CORONIUM_AUTH__PRINCIPALS_FILE, CORONIUM_GRPC__CERTIFICATE_FILE and _KEY_FILE",
+        )
+        await self._gate.start()
+        address = f"{settings.host}:{settings.port}"
         try:
-            if self._settings.certificate_file:
+            if settings.certificate_file:
                 self.port = self._server.add_secure_port(address, self._credentials())
             else:
                 self.port = self._server.add_insecure_port(address)
@@ -73,6 +112,7 @@ class GrpcServer:
         """Refuse new calls and let those in flight end."""
         await self.say(serving=False)
         await self._server.stop(_STOP_SECONDS)
+        await self._gate.stop()
 
     def _credentials(self) -> grpc.ServerCredentials:
         settings = self._settings
@@ -82,67 +122,3 @@ class GrpcServer:
         except OSError as error:
             raise StartError(f"a certificate of the gRPC server cannot be read: {error}.") from None
         return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)
-
-
-class _Guard(grpc.aio.ServerInterceptor):
-    """Refuses calls without a deadline and counts all others."""
-
-    def __init__(self, max_deadline: float) -> None:
-        self._max_deadline = max_deadline
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
-        handler = await continuation(handler_call_details)
-        name = handler_call_details.method
-        if handler is None or name.startswith(_WITHOUT_DEADLINE):
-            return handler
-        method = name.rsplit("/", 1)[-1]
-        sides = (handler.request_streaming, handler.response_streaming)
-        kind = "_".join("stream" if streaming else "unary" for streaming in sides)
-        wrap = self._stream if handler.response_streaming else self._unary
-        return getattr(grpc, f"{kind}_rpc_method_handler")(
-            wrap(getattr(handler, kind), method),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
-
-    def _unary(self, behavior: Any, method: str) -> Any:
-        async def guarded(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            begun = time.monotonic()
-            try:
-                await self._check(context)
-                return await behavior(request, context)
-            finally:
-                _count(method, context, begun)
-
-        return guarded
-
-    def _stream(self, behavior: Any, method: str) -> Any:
-        async def guarded(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-            begun = time.monotonic()
-            try:
-                await self._check(context)
-                async for response in behavior(request, context):
-                    yield response
-            finally:
-                _count(method, context, begun)
-
-        return guarded
-
-    async def _check(self, context: grpc.aio.ServicerContext) -> None:
-        remaining = context.time_remaining()
-        if remaining is None or remaining > self._max_deadline + 1.0:
-            await context.abort(
-                grpc.StatusCode.INVALID_ARGUMENT,
-                f"set a deadline of at most {self._max_deadline:g} s on this call",
-            )
-
-
-def _count(method: str, context: grpc.aio.ServicerContext, begun: float) -> None:
-    code = context.code()
-    name = code.name.lower() if isinstance(code, grpc.StatusCode) else "ok"
-    metrics.GRPC_REQUESTS.labels(method=method, code=name).inc()
-    metrics.GRPC_SECONDS.labels(method=method).observe(time.monotonic() - begun)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from coronium.runtime.auth.tokens import masked
+
 _trace: contextvars.ContextVar[str] = contextvars.ContextVar("trace", default="")
 
 LIBRARIES = ("faust", "mode", "aiokafka", "kafka", "asyncio", "grpc")
@@ -17,7 +19,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class JsonFormatter(logging.Formatter):
-    """Format a record as one JSON object; fields given as ``extra=`` become members."""
+    """Format a record as one JSON object; fields given as ``extra=`` become members, tokens become stars."""
 
     def __init__(self, service: str, replica: str) -> None:
         super().__init__()
@@ -37,7 +39,7 @@ class JsonFormatter(logging.Formatter):
         entry.update({name: value for name, value in vars(record).items() if name not in _STANDARD})
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str)
+        return masked(json.dumps(entry, default=str))
 
 
 def configure(service: str, replica: str, level: str) -> None:

@@ -64,6 +64,20 @@ GRPC_METHODS = (
     "Reload",
     "SetLogLevel",
 )
+REFUSALS = (
+    "no_token",
+    "bad_token",
+    "expired",
+    "scope",
+    "undeclared",
+    "quarantined",
+    "rate",
+    "concurrency",
+    "deadline",
+    "stream_length",
+    "malformed",
+)
+QUARANTINES = ("address", "principal")
 HTTP_ROUTES = ("results", "result", "draws", "submit", "dead_letters", "health", "metrics")
 HTTP_CLASSES = ("2xx", "3xx", "4xx", "5xx")
 
@@ -260,6 +274,20 @@ WATCHERS = _gauge("coronium_watchers", "Clients that watch results now.").metric
 
 GRPC_REQUESTS = _counter("coronium_grpc_requests_total", "gRPC calls ended.", method=GRPC_METHODS, code=GRPC_CODES)
 GRPC_SECONDS = _histogram("coronium_grpc_seconds", "Time of one gRPC call.", _SECONDS, method=GRPC_METHODS)
+REFUSED_CALLS = _counter(
+    "coronium_refused_calls_total",
+    "Calls refused before they were served; bad_token or no_token: somebody tries, or a token was rotated too early.",
+    reason=REFUSALS,
+)
+QUARANTINED = _gauge(
+    "coronium_quarantined",
+    "Addresses and principals that are refused for a while; the log names them.",
+    kind=QUARANTINES,
+)
+PRINCIPALS_FILE_BROKEN = _gauge(
+    "coronium_principals_file_broken",
+    "1: the principals file was changed and cannot be used; the last good one stays in force, the log says why.",
+).metric
 HTTP_REQUESTS = _counter(
     "coronium_http_requests_total", "HTTP requests of the gateway.", route=HTTP_ROUTES, status=HTTP_CLASSES
 )

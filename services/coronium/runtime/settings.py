@@ -8,6 +8,7 @@ service; what stands outside the tables is for all. A name that no setting has i
 default.
 """
 
+import ipaddress
 import os
 import socket
 import sys
@@ -77,6 +78,14 @@ class GrpcSettings(Section):
     max_deadline_seconds: float = Field(
         default=3600.0, gt=0, description="A call without a deadline, or with a longer one, is refused."
     )
+    max_calls: int = Field(default=1024, ge=1, description="Most calls that are served at once; watchers count.")
+    max_connection_calls: int = Field(default=128, ge=1, description="Most calls at once over one connection.")
+    max_stream_messages: int = Field(default=10_000, ge=1, description="Most messages that a client may stream.")
+    reflection: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Whether the server describes its methods; auto: while there is no authentication. "
+        "Where there is, the scope admin is needed.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -84,6 +93,47 @@ class GrpcSettings(Section):
             raise ValueError("certificate_file and key_file belong together")
         if self.client_ca_file and not self.certificate_file:
             raise ValueError("client_ca_file needs certificate_file and key_file")
+        return self
+
+
+class AuthSettings(Section):
+    """Who may call over gRPC, and how much."""
+
+    principals_file: str = Field(
+        default="", description="Who may call (`coronium tokens` writes it); empty: no authentication."
+    )
+    required: bool = Field(
+        default=False,
+        description="Refuse to listen where other machines could call without authentication or encryption.",
+    )
+    calls_per_second: float = Field(
+        default=50.0, gt=0, description="Calls of one principal per second, where the file says nothing else."
+    )
+    concurrent_calls: int = Field(
+        default=32, ge=1, description="Open calls of one principal, where the file says nothing else."
+    )
+    quarantine_failures: int = Field(
+        default=20, ge=0, description="Failed authentications of one address that quarantine it; 0: never."
+    )
+    quarantine_rejections: int = Field(
+        default=200, ge=0, description="Rejected submissions of one principal that quarantine it; 0: never."
+    )
+    quarantine_window_seconds: float = Field(default=60.0, gt=0, description="Time over which both are counted.")
+    quarantine_seconds: float = Field(default=300.0, gt=0, description="How long a quarantine lasts.")
+    trusted_proxies: str = Field(
+        default="127.0.0.1,::1",
+        description="Addresses or networks of gateways and proxies, separated by commas: "
+        "what they say of a caller's address is believed.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        try:
+            for part in self.trusted_proxies.split(","):
+                if part.strip():
+                    ipaddress.ip_network(part.strip())
+        except ValueError as error:
+            raise ValueError(f"trusted_proxies holds no address or network: {error}") from None
         return self
 
 
@@ -184,6 +234,7 @@ class ServiceSettings(Settings):
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     grpc: GrpcSettings = Field(default_factory=GrpcSettings)
+    auth: AuthSettings = Field(default_factory=AuthSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     loop: LoopSettings = Field(default_factory=LoopSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)

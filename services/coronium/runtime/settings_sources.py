@@ -19,8 +19,8 @@ SETTINGS_FILE = "CORONIUM_SETTINGS_FILE"
 SERVICES = ("ingestion", "extraction", "fitting", "results", "gateway", "client", "operations")
 """Names that may follow the prefix; a service checks the fields of its own only."""
 
-OTHER_NAMES = frozenset({SETTINGS_FILE, "CORONIUM_SHARED", "CORONIUM_REQUIRE"})
-"""Names in the environment that are no settings of a service: the file itself, and those of the tests."""
+OTHER_NAMES = frozenset({SETTINGS_FILE, "CORONIUM_TOKEN", "CORONIUM_TOKEN_FILE", "CORONIUM_SHARED", "CORONIUM_REQUIRE"})
+"""Names in the environment that are no settings of a service: the file itself, a client's token, the tests' own."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,109 @@
+"""Who a call comes from, for as long as it is open."""
+
+import asyncio
+from contextvars import ContextVar
+
+from coronium.runtime.auth.directory import Directory, Known
+from coronium.runtime.auth.limits import Limits
+from coronium.runtime.auth.principals import now
+from coronium.runtime.auth.quarantine import Quarantine
+from coronium.runtime.auth.refusals import denied, exhausted, unauthenticated
+from coronium.runtime.auth.scopes import SUBMISSION, Scope, allows
+from coronium.runtime.settings import AuthSettings
+
+
+class Anyone:
+    """A caller of whom nothing is asked: no authentication, or an open method."""
+
+    def check(self) -> None:
+        """Raise `Refused` where the caller may not go on."""
+
+    async def pace(self) -> None:
+        """Wait until the caller's rate allows one more message of a stream."""
+
+    def submission_rejected(self) -> None:
+        """Count a submission that failed its checks."""
+
+
+class Caller(Anyone):
+    """A principal.
+
+    Parameters
+    ----------
+    known : Known
+    needed : frozenset of Scope
+        One of them is enough.
+    directory : Directory
+        Is asked again when it changes, so that a revoked token ends streams that are open.
+    limits : Limits
+    submitters : Quarantine
+        Of those whose submissions are rejected too often.
+    settings : AuthSettings
+        Limits of principals that have none of their own.
+    """
+
+    def __init__(
+        self,
+        known: Known,
+        needed: frozenset[Scope],
+        directory: Directory,
+        limits: Limits,
+        submitters: Quarantine,
+        settings: AuthSettings,
+    ) -> None:
+        self._known = known
+        self._needed = needed
+        self._directory = directory
+        self._version = directory.version
+        self._limits = limits
+        self._submitters = submitters
+        self._settings = settings
+
+    @property
+    def name(self) -> str:
+        """Of the principal."""
+        return self._known.principal.name
+
+    @property
+    def rate(self) -> float:
+        """Calls per second that the principal may make."""
+        return self._known.principal.calls_per_second or self._settings.calls_per_second
+
+    @property
+    def most_open(self) -> int:
+        """Calls that the principal may have open."""
+        return self._known.principal.concurrent_calls or self._settings.concurrent_calls
+
+    def check(self) -> None:
+        """Raise `Refused` where token, scope or quarantine forbid the call, at its start or by now."""
+        token = self._known.token
+        if self._version != self._directory.version:
+            self._version = self._directory.version
+            known = self._directory.find(token.sha256)
+            if known is None:
+                raise unauthenticated("bad_token", "the token was revoked")
+            self._known = known
+        if token.expired(now()):
+            raise unauthenticated("expired", f"the token {token.id} of {self.name} has expired")
+        if self._known.principal.quarantined:
+            raise denied("quarantined", f"{self.name} is in quarantine; ask the operators of this service")
+        if not allows(self._known.principal.scopes, self._needed):
+            words = " or ".join(sorted(self._needed)) or Scope.ADMIN
+            raise denied("scope", f"{self.name} needs the scope {words} for this")
+        if self._needed == SUBMISSION and (remaining := self._submitters.remaining(self.name)):
+            raise exhausted("quarantined", f"too many submissions of {self.name} were rejected; wait", remaining)
+
+    async def pace(self) -> None:
+        """Wait until the principal's rate allows one more message: a stream is slowed, not ended."""
+        while wait := self._limits.take(self.name, self.rate):
+            await asyncio.sleep(wait)
+
+    def submission_rejected(self) -> None:
+        """Count a submission that failed its checks."""
+        self._submitters.note(self.name)
+
+
+ANYONE = Anyone()
+
+current: ContextVar[Anyone] = ContextVar("current", default=ANYONE)
+"""The caller of the call that is being served."""

@@ -1,0 +1,102 @@
+"""Decides over every call: who is it, may they, and is it too much."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from coronium.runtime import metrics
+from coronium.runtime.auth import peers, tokens
+from coronium.runtime.auth.caller import ANYONE, Anyone, Caller, current
+from coronium.runtime.auth.directory import Directory, Known
+from coronium.runtime.auth.limits import Limits
+from coronium.runtime.auth.quarantine import Quarantine
+from coronium.runtime.auth.refusals import denied, exhausted, unauthenticated
+from coronium.runtime.auth.scopes import METHODS, OPEN
+from coronium.runtime.settings import AuthSettings
+
+FORWARDED_FOR = "x-forwarded-for"
+"""Metadata in which the gateway names the address it calls for."""
+
+
+class Gate:
+    """Lets calls in, or raises `Refused`.
+
+    Parameters
+    ----------
+    settings : AuthSettings
+        Without a principals file everybody may call every method that is in the table.
+    """
+
+    def __init__(self, settings: AuthSettings) -> None:
+        self._settings = settings
+        self._trusted = peers.networks(settings.trusted_proxies)
+        self._directory = Directory(Path(settings.principals_file)) if settings.principals_file else None
+        self._limits = Limits()
+        window, seconds = settings.quarantine_window_seconds, settings.quarantine_seconds
+        self._addresses = Quarantine("address", settings.quarantine_failures, window, seconds)
+        self._submitters = Quarantine("principal", settings.quarantine_rejections, window, seconds)
+        self._following: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read the principals and follow their file. Raises `StartError` where it cannot be used."""
+        for kind, quarantine in (("address", self._addresses), ("principal", self._submitters)):
+            metrics.QUARANTINED.labels(kind=kind).set_function(quarantine.__len__)
+        if self._directory is not None:
+            self._directory.load()
+            self._following = asyncio.create_task(self._directory.follow(), name="follow the principals file")
+
+    async def stop(self) -> None:
+        """Stop following the file."""
+        if self._following is not None:
+            self._following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._following
+
+    @contextmanager
+    def admitted(self, method: str, peer: str, metadata: Mapping[str, str]) -> Iterator[Anyone]:
+        """Let a call in for as long as the block lasts.
+
+        Parameters
+        ----------
+        method : str
+            Full name, ``/package.Service/Method``.
+        peer : str
+            As gRPC names it.
+        metadata : mapping of str to str
+
+        Raises
+        ------
+        Refused
+            Nothing of the call was read yet.
+        """
+        needed = METHODS.get(method)
+        if needed is None:
+            raise denied("undeclared", f"no scope is declared for {method}, so nobody may call it")
+        if self._directory is None or needed == OPEN:
+            yield ANYONE
+            return
+        address = peers.caller_address(peer, metadata.get(FORWARDED_FOR, ""), self._trusted)
+        if remaining := self._addresses.remaining(address):
+            raise exhausted("quarantined", "too many failed authentications from this address; wait", remaining)
+        known = self._authenticated(self._directory, address, metadata.get("authorization", ""))
+        caller = Caller(known, needed, self._directory, self._limits, self._submitters, self._settings)
+        caller.check()
+        with self._limits.holding(caller.name, caller.rate, caller.most_open):
+            token = current.set(caller)
+            try:
+                yield caller
+            finally:
+                current.reset(token)
+
+    def _authenticated(self, directory: Directory, address: str, header: str) -> Known:
+        if not header:
+            self._addresses.note(address)
+            raise unauthenticated("no_token", "this service needs a token: send `authorization: Bearer TOKEN`")
+        token = tokens.from_header(header)
+        known = directory.find(tokens.digest(token)) if token else None
+        if known is None:
+            self._addresses.note(address)
+            raise unauthenticated("bad_token", "the token is not known here, or was revoked")
+        return known
