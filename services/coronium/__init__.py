@@ -11,18 +11,39 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from coronium.client.client import Client
-    from coronium.client.errors import ClientError, NotFound, ServiceUnreachable, SpectrumRejected
+    from coronium.client.credentials import Tls
+    from coronium.client.errors import (
+        ClientError,
+        LimitReached,
+        NotAllowed,
+        NotFound,
+        ServiceUnreachable,
+        SpectrumRejected,
+    )
     from coronium.client.result import Result
 
-__all__ = ["Client", "ClientError", "NotFound", "Result", "ServiceUnreachable", "SpectrumRejected"]
+__all__ = [
+    "Client",
+    "ClientError",
+    "LimitReached",
+    "NotAllowed",
+    "NotFound",
+    "Result",
+    "ServiceUnreachable",
+    "SpectrumRejected",
+    "Tls",
+]
 
 _HOMES = {
     "Client": "coronium.client.client",
     "ClientError": "coronium.client.errors",
+    "LimitReached": "coronium.client.errors",
+    "NotAllowed": "coronium.client.errors",
     "NotFound": "coronium.client.errors",
     "Result": "coronium.client.result",
     "ServiceUnreachable": "coronium.client.errors",
     "SpectrumRejected": "coronium.client.errors",
+    "Tls": "coronium.client.credentials",
 }
 
 

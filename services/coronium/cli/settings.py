@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from coronium.runtime.settings import KafkaSettings, Settings
 
@@ -23,7 +23,10 @@ class ClientSettings(Settings):
         default="", description="host:port of the ingestion service: publish over gRPC instead of Kafka."
     )
     timeout_seconds: float = Field(default=30.0, gt=0, description="Deadline of one call.")
-    tls: bool = Field(default=False, description="Encrypt the gRPC connections.")
+    token: SecretStr = Field(
+        default=SecretStr(""), description="Token for the gRPC services; CORONIUM_TOKEN and CORONIUM_TOKEN_FILE do too."
+    )
+    tls: bool = Field(default=False, description="Encrypt the gRPC connections; a ca_file does that too.")
     ca_file: str = Field(default="", description="Certificate authority of the services; empty: the system's.")
     certificate_file: str = Field(default="", description="Certificate of this client, where services ask for one.")
     key_file: str = Field(default="", description="Private key of this client.")
@@ -44,15 +47,17 @@ def load(results: str | None = None, ingestion: str | None = None, kafka: str | 
 def connect(results: str | None = None, ingestion: str | None = None, kafka: str | None = None) -> Client:
     """Return a client; spectra go over gRPC where an ingestion address is set, otherwise to Kafka."""
     from coronium.client.client import Client
-    from coronium.client.connection import Tls
+    from coronium.client.credentials import Tls
     from coronium.runtime.brokers import kafka_python_options
 
     settings = load(results, ingestion, kafka)
+    files = Tls(settings.ca_file, settings.certificate_file, settings.key_file)
     return Client(
         settings.results_address,
         settings.ingestion_address or None,
         None if settings.ingestion_address else kafka_python_options(settings.kafka),
         prefix=settings.kafka.prefix,
         timeout=settings.timeout_seconds,
-        tls=Tls(settings.ca_file, settings.certificate_file, settings.key_file) if settings.tls else None,
+        tls=files if settings.tls or files != Tls() else None,
+        token=settings.token.get_secret_value(),
     )

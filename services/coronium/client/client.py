@@ -10,7 +10,8 @@ from typing import Any, Self, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from coronium.client.connection import Tls, open_channel, translated_errors
+from coronium.client.connection import Connection
+from coronium.client.credentials import Tls, tls_from_environment, token_from_environment
 from coronium.client.publishing import AnySpectrum, GrpcPublisher, KafkaPublisher, Publisher, as_message
 from coronium.client.queries import Filters, filter_message
 from coronium.client.reading import draws_array, read_dead_letter, read_result
@@ -43,7 +44,16 @@ class Client:
     timeout : float
         Seconds after which a call is given up.
     tls : Tls or None
-        Encryption of the gRPC connections.
+        Encryption of the gRPC connections. None: what CORONIUM_CLIENT__TLS, CORONIUM_CLIENT__CA_FILE,
+        CORONIUM_CLIENT__CERTIFICATE_FILE and CORONIUM_CLIENT__KEY_FILE say; nothing set: no encryption.
+    token : str or None
+        Shown to the gRPC services. None: that of CORONIUM_TOKEN or of the file that CORONIUM_TOKEN_FILE names;
+        nothing set, or an empty one: no token. It is never sent to another machine without encryption.
+
+    Raises
+    ------
+    ClientError
+        The token would be sent without encryption, or a file cannot be read.
 
     Examples
     --------
@@ -63,15 +73,16 @@ class Client:
         prefix: str = DEFAULT_PREFIX,
         timeout: float = 30.0,
         tls: Tls | None = None,
+        token: str | None = None,
     ) -> None:
-        self._results_address = results_address
         self._ingestion_address = ingestion_address
         self._kafka = {"bootstrap_servers": kafka} if isinstance(kafka, str) else kafka
         self._prefix = prefix
         self._timeout = timeout
-        self._tls = tls
-        self._channel = open_channel(results_address, tls)
-        self._results = results_pb2_grpc.ResultsServiceStub(self._channel)
+        self._tls = tls_from_environment() if tls is None else tls
+        self._token = token_from_environment() if token is None else token
+        self._connection = Connection("results", results_address, self._tls, self._token, timeout)
+        self._results = results_pb2_grpc.ResultsServiceStub(self._connection.channel)
         self._publisher: Publisher | None = None
 
     def __enter__(self) -> Self:
@@ -82,7 +93,7 @@ class Client:
 
     def close(self) -> None:
         """Let go of all connections."""
-        self._channel.close()
+        self._connection.close()
         if self._publisher is not None:
             self._publisher.close()
             self._publisher = None
@@ -147,8 +158,7 @@ class Client:
         ServiceUnreachable
         """
         request = results_pb2.GetRequest(id=id, with_observation=with_observation)
-        with self._calls():
-            response = self._results.Get(request, timeout=self._timeout)
+        response = self._connection.call(self._results.Get, request)
         observation = response.observation if response.HasField("observation") else None
         return read_result(response.posterior, observation, response.superseded_by)
 
@@ -185,9 +195,10 @@ class Client:
         NotFound
         ServiceUnreachable
         """
-        with self._calls():
-            responses = self._results.Draws(results_pb2.DrawsRequest(result_id=id), timeout=self._timeout)
-            return draws_array([response.draws for response in responses])
+        def all_draws(request: results_pb2.DrawsRequest, **options: Any) -> NDArray[np.void]:
+            return draws_array([response.draws for response in self._results.Draws(request, **options)])
+
+        return self._connection.call(all_draws, results_pb2.DrawsRequest(result_id=id))
 
     def watch(self, since: datetime | None = None, seconds: float | None = None, **filters: Unpack[Filters]) -> Watch:
         """Watch results come in. When this returns, the watch has begun: publish after it and miss nothing.
@@ -211,7 +222,7 @@ class Client:
         ServiceUnreachable
             Now, or while iterating when the service stays away for longer than the client's timeout.
         """
-        return Watch(self._results, self._results_address, filter_message(filters), since, seconds, self._timeout)
+        return Watch(self._results, self._connection, filter_message(filters), since, seconds)
 
     def dead_letters(self, stage: str = "") -> Iterator[DeadLetter]:
         """Iterate over messages that were set aside, the newest first.
@@ -227,8 +238,7 @@ class Client:
         """
         request = results_pb2.ListDeadLettersRequest(stage=stage, page_size=_PAGE)
         while True:
-            with self._calls():
-                response = self._results.ListDeadLetters(request, timeout=self._timeout)
+            response = self._connection.call(self._results.ListDeadLetters, request)
             yield from map(read_dead_letter, response.dead_letters)
             if not response.next_page_token:
                 return
@@ -236,22 +246,20 @@ class Client:
 
     def _pages(self, request: results_pb2.ListRequest) -> Iterator[Result]:
         while True:
-            with self._calls():
-                response = self._results.List(request, timeout=self._timeout)
+            response = self._connection.call(self._results.List, request)
             yield from map(read_result, response.posteriors)
             if not response.next_page_token:
                 return
             request.page_token = response.next_page_token
-
-    def _calls(self) -> Any:
-        return translated_errors("results", self._results_address, self._timeout)
 
     def _way_in(self) -> Publisher:
         if self._publisher is None:
             if self._kafka is not None:
                 self._publisher = KafkaPublisher(self._kafka, self._prefix, self._timeout)
             elif self._ingestion_address is not None:
-                self._publisher = GrpcPublisher(self._ingestion_address, self._tls, self._timeout)
+                self._publisher = GrpcPublisher(
+                    Connection("ingestion", self._ingestion_address, self._tls, self._token, self._timeout)
+                )
             else:
                 raise ValueError("nowhere to publish to: give Client a kafka or an ingestion_address")
         return self._publisher

@@ -15,3 +15,22 @@ class SpectrumRejected(ClientError):
 
 class NotFound(ClientError):
     """There is no such result."""
+
+
+class NotAllowed(ClientError):
+    """The service does not know the token, or its scopes do not allow this call."""
+
+
+class LimitReached(ClientError):
+    """The service is asked too much, or refuses this client for a while.
+
+    Parameters
+    ----------
+    sentence : str
+    seconds : float
+        After which the same call may be answered.
+    """
+
+    def __init__(self, sentence: str, seconds: float) -> None:
+        super().__init__(sentence)
+        self.seconds = seconds

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from coronium.client.connection import Tls, open_channel, translated_errors
+from coronium.client.connection import Connection
 from coronium.client.errors import ServiceUnreachable, SpectrumRejected
 from coronium.contract.conversion import InvalidSpectrum, spectrum_from_message, spectrum_to_message
 from coronium.contract.headers import Headers
@@ -161,26 +161,20 @@ class GrpcPublisher:
 
     Parameters
     ----------
-    address : str
-        host:port of ingestion's gRPC server.
-    tls : Tls or None
-    timeout : float
-        Deadline of each call in seconds.
+    connection : Connection
+        To the ingestion service.
     """
 
-    def __init__(self, address: str, tls: Tls | None, timeout: float) -> None:
-        self._address = address
-        self._timeout = timeout
-        self._channel = open_channel(address, tls)
-        self._service = ingestion_pb2_grpc.IngestionServiceStub(self._channel)
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._service = ingestion_pb2_grpc.IngestionServiceStub(connection.channel)
 
     def publish(self, spectra: Iterable[spectrum_pb2.Spectrum]) -> Iterator[str]:
         """Submit spectra; yield each fingerprint when the service has handed the spectrum to Kafka."""
         for spectrum in spectra:
-            with translated_errors("ingestion", self._address, self._timeout):
-                response = self._service.Submit(ingestion_pb2.SubmitRequest(spectrum=spectrum), timeout=self._timeout)
-            yield response.fingerprint
+            request = ingestion_pb2.SubmitRequest(spectrum=spectrum)
+            yield self._connection.call(self._service.Submit, request).fingerprint
 
     def close(self) -> None:
         """Close the connection."""
-        self._channel.close()
+        self._connection.close()

@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 
-from coronium.client.connection import translated_errors
+from coronium.client.connection import Connection, retry_after
 from coronium.client.queries import timestamp
 from coronium.client.reading import read_result
 from coronium.client.result import Result
@@ -32,43 +32,39 @@ class Watch(Iterator[Result]):
     """Iterates over results as they are stored, each once.
 
     The watch has begun when the object exists: whatever is stored from then on will come. It survives restarts
-    of the service that take less than `timeout`. Close it, or leave its `with` block, to end it early.
+    of the service that take less than the connection's timeout. Close it, or leave its `with` block, to end it early.
 
     Parameters
     ----------
     service : ResultsServiceStub
-    address : str
+    connection : Connection
     result_filter : ResultFilter
     since : datetime or None
         Also what was stored from this time on.
     seconds : float or None
         End after this time; None: never.
-    timeout : float
-        Seconds without a connection after which the watch gives up.
 
     Raises
     ------
     ServiceUnreachable
-        The service does not answer, or has not for `timeout` seconds.
+        The service does not answer, or has not for the connection's timeout.
     """
 
     def __init__(
         self,
         service: results_pb2_grpc.ResultsServiceStub,
-        address: str,
+        connection: Connection,
         result_filter: results_pb2.ResultFilter,
         since: datetime | None,
         seconds: float | None,
-        timeout: float,
     ) -> None:
         self._service = service
-        self._address = address
+        self._connection = connection
         self._filter = result_filter
         self._ends = None if seconds is None else time.monotonic() + seconds
-        self._timeout = timeout
         self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._since = since
-        with translated_errors("results", address, timeout):
+        with connection.errors():
             self._call = self._begin()
 
     def __enter__(self) -> Watch:
@@ -106,7 +102,9 @@ class Watch(Iterator[Result]):
         if self._since is not None:
             request.since.CopyFrom(timestamp(self._since))
         self._since = datetime.now(UTC) - _OVERLAP
-        call = self._service.Watch(request, timeout=max(0.001, min(left, _CALL_SECONDS)))
+        call = self._service.Watch(
+            request, timeout=max(0.001, min(left, _CALL_SECONDS)), metadata=self._connection.metadata
+        )
         call.initial_metadata()
         if call.done() and call.code() is not grpc.StatusCode.OK:
             raise call
@@ -114,17 +112,18 @@ class Watch(Iterator[Result]):
 
     def _resume(self, error: grpc.RpcError) -> None:
         """Go on after a call has ended; end the iteration where the watch is over."""
-        patience = time.monotonic() + self._timeout
+        patience = time.monotonic() + self._connection.timeout
         while True:
             if self._ends is not None and time.monotonic() >= self._ends:
                 raise StopIteration from None
             code = error.code()
-            lasting = code not in (*_AWAY, grpc.StatusCode.DEADLINE_EXCEEDED)
-            if lasting or time.monotonic() > patience:
-                with translated_errors("results", self._address, self._timeout):
+            wait = retry_after(error)
+            lasting = code not in (*_AWAY, grpc.StatusCode.DEADLINE_EXCEEDED) and wait is None
+            if lasting or time.monotonic() + (wait or 0.0) > patience:
+                with self._connection.errors():
                     raise error
-            if code in _AWAY:
-                time.sleep(0.5)
+            if code in _AWAY or wait is not None:
+                time.sleep(wait or 0.5)
             try:
                 self._call = self._begin()
             except grpc.RpcError as another:
