@@ -113,7 +113,7 @@ async def test_a_wait_that_is_too_long_is_an_error_with_the_time(tmp_path: Path,
     token = principals.add("station", "submit", calls_per_second=0.01)
     async with served(tmp_path, AuthSettings(principals_file=str(principals.path))) as services:
         spectra = [good_spectrum("one"), good_spectrum("two")]
-        with pytest.raises(LimitReached, match="station may make 0.01 calls per second") as raised:
+        with pytest.raises(LimitReached, match="station may make") as raised:
             await ask(lambda client: client.publish(spectra), services.address, token=token)
         assert 30 < raised.value.seconds <= 100
 

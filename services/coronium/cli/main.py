@@ -22,6 +22,7 @@ from coronium.cli import (
     results,
     serve,
     simulate,
+    tokens,
     topics,
     train,
     up,
@@ -51,6 +52,7 @@ app.command(rich_help_panel=RUN)(serve.serve)
 app.add_typer(topics.app, name="topics", rich_help_panel=RUN)
 app.add_typer(database.app, name="db", rich_help_panel=RUN)
 app.add_typer(config.app, name="config", rich_help_panel=RUN)
+app.add_typer(tokens.app, name="tokens", rich_help_panel=RUN)
 app.command(rich_help_panel=RUN)(lag.lag)
 
 app.command(rich_help_panel=SCIENCE)(simulate.simulate)

@@ -195,6 +195,7 @@ class Client:
         NotFound
         ServiceUnreachable
         """
+
         def all_draws(request: results_pb2.DrawsRequest, **options: Any) -> NDArray[np.void]:
             return draws_array([response.draws for response in self._results.Draws(request, **options)])
 

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from coronium.gateway.access import Access
 from coronium.gateway.middleware import CountRequests, LimitBody
 from coronium.gateway.routes import router
 from coronium.gateway.settings import GatewaySettings
@@ -36,7 +37,8 @@ def create_application(settings: GatewaySettings) -> FastAPI:
         lifespan=lifespan,
     )
     application.include_router(router)
-    application.add_middleware(LimitBody, max_bytes=settings.max_body_bytes)
+    application.add_middleware(LimitBody, max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
+    application.add_middleware(Access, require_token=settings.require_token, max_header_bytes=settings.max_header_bytes)
     application.add_middleware(CountRequests)
     application.add_exception_handler(UpstreamError, _upstream_problem)
     application.add_exception_handler(RequestValidationError, _validation_problem)
@@ -44,13 +46,13 @@ def create_application(settings: GatewaySettings) -> FastAPI:
     return application
 
 
-def _problem(status: int, sentence: str) -> JSONResponse:
-    return JSONResponse({"detail": sentence}, status_code=status)
+def _problem(status: int, sentence: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"detail": sentence}, status_code=status, headers=headers)
 
 
 async def _upstream_problem(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, UpstreamError)
-    return _problem(error.status, str(error))
+    return _problem(error.status, str(error), error.headers)
 
 
 async def _http_problem(_: Request, error: Exception) -> JSONResponse:

@@ -1,7 +1,8 @@
-"""What is true of every request: it is counted, and its body is no larger than it may be."""
+"""What is true of every request: it is counted, and its body is no larger and no slower than it may be."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from starlette.exceptions import HTTPException
@@ -11,11 +12,15 @@ from coronium.runtime.metrics import HTTP_REQUESTS, HTTP_SECONDS
 
 
 class LimitBody:
-    """Answers 413 to a request whose body is too large, announced or not, without reading the rest."""
+    """Answers 413 to a request whose body is too large, announced or not, and 408 to one whose body is too slow.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    The rest of the body is not read.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, seconds: float) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, counting what it sends."""
@@ -25,13 +30,21 @@ class LimitBody:
         length = dict(scope["headers"]).get(b"content-length", b"0")
         announced = int(length) if length.isdigit() else 0
         received = 0
+        complete = False
+        until = asyncio.get_running_loop().time() + self._seconds
 
         async def counted_receive() -> Message:
-            nonlocal received
+            nonlocal received, complete
             if announced > self._max_bytes:
                 raise self._too_large()
-            message = await receive()
+            try:
+                # After the body only the end of the connection can come, and that has time.
+                async with asyncio.timeout_at(None if complete else until):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, f"The body was not there within {self._seconds:g} s") from None
             received += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
             if received > self._max_bytes:
                 raise self._too_large()
             return message

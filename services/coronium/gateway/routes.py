@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from coronium.contract.limits import MAX_SPECTRUM_BYTES
 from coronium.gateway import answers, schemas
 from coronium.gateway.submission import SpectrumInput, as_utc, spectrum_message
-from coronium.gateway.upstream import Upstream, UpstreamError
+from coronium.gateway.upstream import Caller, Upstream, UpstreamError
 from coronium.runtime.metrics import REGISTRY
 from coronium.v1 import ingestion_pb2, posterior_pb2, results_pb2
 
@@ -23,7 +23,10 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": schemas.Problem, "description": meaning}
     for status, meaning in {
         400: "The request makes no sense.",
+        401: "The service needs a token, or does not know this one.",
+        403: "The token does not allow this.",
         422: "The request has not the documented shape.",
+        429: "Too much at once; Retry-After says when to come back.",
         503: "A service behind the gateway does not answer.",
         504: "A service behind the gateway did not answer in time.",
     }.items()
@@ -38,7 +41,12 @@ def _upstream(request: Request) -> Upstream:
     return request.app.state.upstream
 
 
+def _caller(request: Request) -> Caller:
+    return Caller.of(request.headers.get("authorization", ""), request.client.host if request.client else "")
+
+
 Services = Annotated[Upstream, Depends(_upstream)]
+Asking = Annotated[Caller, Depends(_caller)]
 PageSize = Annotated[int, Query(ge=1, le=1000)]
 PageToken = Annotated[str, Query(description="next_page_token of the page before, with the same filter.")]
 
@@ -84,13 +92,14 @@ def _filter(
 @router.get("/v1/results", name="results", tags=["results"], responses=_PROBLEMS)
 async def list_results(
     services: Services,
+    caller: Asking,
     chosen: Annotated[results_pb2.ResultFilter, Depends(_filter)],
     page_size: PageSize = 100,
     page_token: PageToken = "",
 ) -> schemas.ResultPage:
     """List results, the newest first, without draws and predictive bands."""
     request = results_pb2.ListRequest(filter=chosen, page_size=page_size, page_token=page_token)
-    page = await services.call("results", services.results.List(request, timeout=services.deadline))
+    page = await services.call("results", services.results.List, request, caller)
     return schemas.ResultPage(
         results=[answers.result(posterior) for posterior in page.posteriors],
         next_page_token=page.next_page_token or None,
@@ -99,24 +108,22 @@ async def list_results(
 
 
 @router.get("/v1/results/{id}", name="result", tags=["results"], responses=_PROBLEMS | _MISSING)
-async def get_result(services: Services, id: str) -> schemas.ResultDetail:
+async def get_result(services: Services, caller: Asking, id: str) -> schemas.ResultDetail:
     """Return one result by its id, or the current one of a fingerprint."""
     request = results_pb2.GetRequest(id=id)
-    return answers.result_detail(
-        await services.call("results", services.results.Get(request, timeout=services.deadline))
-    )
+    return answers.result_detail(await services.call("results", services.results.Get, request, caller))
 
 
 @router.get("/v1/results/{id}/draws", name="draws", tags=["results"], responses=_PROBLEMS | _MISSING)
-async def get_draws(services: Services, id: str) -> schemas.DrawTable:
+async def get_draws(services: Services, caller: Asking, id: str) -> schemas.DrawTable:
     """Return the thinned draws of one result."""
     request = results_pb2.DrawsRequest(result_id=id)
-    parts = await services.stream("results", services.results.Draws(request, timeout=services.deadline))
+    parts = await services.stream("results", services.results.Draws, request, caller)
     return answers.draw_table(id, (part.draws for part in parts))
 
 
 @router.post("/v1/spectra", name="submit", tags=["spectra"], status_code=202, responses=_PROBLEMS | _TOO_LARGE)
-async def submit(services: Services, spectrum: SpectrumInput) -> schemas.Submitted:
+async def submit(services: Services, caller: Asking, spectrum: SpectrumInput) -> schemas.Submitted:
     """Submit one spectrum; its result will appear under the fingerprint."""
     message = await asyncio.to_thread(spectrum_message, spectrum)
     if message.ByteSize() > MAX_SPECTRUM_BYTES:
@@ -125,20 +132,21 @@ async def submit(services: Services, spectrum: SpectrumInput) -> schemas.Submitt
             f"The spectrum takes {message.ByteSize()} bytes and may take {MAX_SPECTRUM_BYTES}; split its exposures.",
         )
     request = ingestion_pb2.SubmitRequest(spectrum=message)
-    answer = await services.call("ingestion", services.ingestion.Submit(request, timeout=services.deadline))
+    answer = await services.call("ingestion", services.ingestion.Submit, request, caller)
     return schemas.Submitted(fingerprint=answer.fingerprint, duplicate=answer.duplicate)
 
 
 @router.get("/v1/dead-letters", name="dead_letters", tags=["operations"], responses=_PROBLEMS)
 async def list_dead_letters(
     services: Services,
+    caller: Asking,
     stage: Literal["ingestion", "extraction", "fitting", "results"] | None = None,
     page_size: PageSize = 100,
     page_token: PageToken = "",
 ) -> schemas.DeadLetterPage:
     """List messages that stages set aside and no result has beaten, the newest first."""
     request = results_pb2.ListDeadLettersRequest(stage=stage or "", page_size=page_size, page_token=page_token)
-    page = await services.call("results", services.results.ListDeadLetters(request, timeout=services.deadline))
+    page = await services.call("results", services.results.ListDeadLetters, request, caller)
     return schemas.DeadLetterPage(
         dead_letters=[answers.dead_letter(letter) for letter in page.dead_letters],
         next_page_token=page.next_page_token or None,

@@ -36,4 +36,22 @@ class GatewaySettings(ServiceSettings):
     port: int = Field(default=8080, ge=0, le=65535, description="Port to serve HTTP on; 0 takes a free one.")
     # A number takes up to six times the room in JSON that it takes in protobuf.
     max_body_bytes: int = Field(default=48 * MEBIBYTE, gt=0, description="Largest request body.")
+    max_header_bytes: int = Field(default=16 * 1024, ge=1024, description="Largest head of a request.")
+    max_connections: int = Field(default=512, ge=1, description="Most connections at once; more are answered 503.")
+    head_seconds: float = Field(default=10.0, gt=0, description="Longest wait for the head of a request.")
+    body_seconds: float = Field(default=60.0, gt=0, description="Longest wait for the body of a request.")
+    certificate_file: str = Field(default="", description="Server certificate; empty: no encryption.")
+    key_file: str = Field(default="", description="Private key of the server.")
+    client_ca_file: str = Field(default="", description="Only clients with a certificate of this authority may call.")
+    require_token: bool = Field(
+        default=False, description="Refuse requests without a token at once; set it where the services ask for one."
+    )
     upstream: UpstreamSettings = Field(default_factory=UpstreamSettings)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("certificate_file and key_file belong together")
+        if self.client_ca_file and not self.certificate_file:
+            raise ValueError("client_ca_file needs certificate_file and key_file")
+        return self

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+import ipaddress
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import grpc
+from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from coronium.contract.limits import GRPC_CHANNEL_OPTIONS
 from coronium.gateway.settings import UpstreamSettings
+from coronium.runtime.auth.gate import FORWARDED_FOR
 from coronium.runtime.errors import StartError
 from coronium.v1 import ingestion_pb2_grpc, results_pb2_grpc
 
@@ -29,6 +34,36 @@ _STATUSES = {
 }
 
 
+@dataclass(frozen=True)
+class Caller:
+    """For whom the gateway calls a service.
+
+    Attributes
+    ----------
+    authorization : str
+        The header as it came, empty where none did: the service decides over it.
+    address : str
+        From where the request came; empty where that is not known.
+    """
+
+    authorization: str
+    address: str
+
+    @classmethod
+    def of(cls, authorization: str, host: str) -> Caller:
+        """Return the caller of a request; a host that is no address (a proxy may write anything) is not told."""
+        try:
+            return cls(authorization, str(ipaddress.ip_address(host)))
+        except ValueError:
+            return cls(authorization, "")
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What the service is told."""
+        told = (("authorization", self.authorization), (FORWARDED_FOR, self.address))
+        return tuple((name, value) for name, value in told if value)
+
+
 class UpstreamError(Exception):
     """A service did not give the answer; the text is one sentence.
 
@@ -38,11 +73,23 @@ class UpstreamError(Exception):
         HTTP status of the response.
     sentence : str
         What the client reads.
+    retry_after : float or None
+        Seconds after which the service wants to be asked again.
     """
 
-    def __init__(self, status: int, sentence: str) -> None:
+    def __init__(self, status: int, sentence: str, retry_after: float | None = None) -> None:
         super().__init__(sentence)
         self.status = status
+        self._retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What HTTP wants beside the status."""
+        if self.status == 401:
+            return {"www-authenticate": 'Bearer error="invalid_token"'}
+        if self.status == 429:
+            return {"retry-after": str(max(1, math.ceil(self._retry_after or 0.0)))}
+        return {}
 
 
 class Upstream:
@@ -60,8 +107,10 @@ class Upstream:
         self.ingestion = ingestion_pb2_grpc.IngestionServiceStub(ingestion)
         self._channels = {"results": results, "ingestion": ingestion}
 
-    async def call(self, service: str, answer: Awaitable[Answer]) -> Answer:
-        """Await a call's answer.
+    async def call(
+        self, service: str, method: Callable[..., Awaitable[Answer]], request: Message, caller: Caller
+    ) -> Answer:
+        """Call a method for somebody and return the answer.
 
         Raises
         ------
@@ -69,14 +118,16 @@ class Upstream:
             The service refused, or did not answer.
         """
         try:
-            return await answer
+            return await method(request, timeout=self.deadline, metadata=caller.metadata)
         except grpc.aio.AioRpcError as error:
             raise self._explained(service, error) from None
 
-    async def stream(self, service: str, answers: AsyncIterator[Answer]) -> list[Answer]:
-        """Await all answers of a streaming call; raises as `call` does."""
+    async def stream(
+        self, service: str, method: Callable[..., AsyncIterator[Answer]], request: Message, caller: Caller
+    ) -> list[Answer]:
+        """Call a streaming method for somebody and return all answers; raises as `call` does."""
         try:
-            return [answer async for answer in answers]
+            return [answer async for answer in method(request, timeout=self.deadline, metadata=caller.metadata)]
         except grpc.aio.AioRpcError as error:
             raise self._explained(service, error) from None
 
@@ -91,7 +142,8 @@ class Upstream:
 
     def _explained(self, service: str, error: grpc.aio.AioRpcError) -> UpstreamError:
         if error.code() in _STATUSES:
-            return UpstreamError(_STATUSES[error.code()], error.details() or f"The {service} service refused.")
+            sentence = error.details() or f"The {service} service refused."
+            return UpstreamError(_STATUSES[error.code()], sentence, _retry_after(error))
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             return UpstreamError(504, f"The {service} service did not answer within {self.deadline:g} s.")
         if error.code() is grpc.StatusCode.UNAVAILABLE:
@@ -115,6 +167,11 @@ def _channel(settings: UpstreamSettings, address: str) -> grpc.aio.Channel:
         certificate_chain=_read(settings.certificate_file) if settings.certificate_file else None,
     )
     return grpc.aio.secure_channel(address, credentials, options=GRPC_CHANNEL_OPTIONS)
+
+
+def _retry_after(error: grpc.aio.AioRpcError) -> float | None:
+    value = dict(error.trailing_metadata() or ()).get("retry-after")
+    return None if value is None else float(value)
 
 
 def _read(path: str) -> bytes:
