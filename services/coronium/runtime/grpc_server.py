@@ -1,5 +1,6 @@
 """The gRPC server of a service: TLS, limits of connections, health, reflection; `grpc_guard` looks at each call."""
 
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,11 +51,23 @@ class GrpcServer:
     ----------
     port : int
         The port that is listened on, after `start`.
+
+    Raises
+    ------
+    StartError
+        A certificate or the principals file cannot be used, or strangers could call and the settings forbid that.
     """
 
     def __init__(self, settings: GrpcSettings, auth: AuthSettings, *registrations: Register) -> None:
+        check_exposure(
+            settings.host,
+            authenticated=bool(auth.principals_file or settings.client_ca_file),
+            encrypted=bool(settings.certificate_file),
+            required=auth.required,
+            how="CORONIUM_AUTH__PRINCIPALS_FILE, CORONIUM_GRPC__CERTIFICATE_FILE and _KEY_FILE",
+        )
         self._settings = settings
-        self._auth = auth
+        self._credentials = _read_credentials(settings) if settings.certificate_file else None
         self._gate = Gate(auth)
         self._server = grpc.aio.server(
             interceptors=[Guard(self._gate, settings)],
@@ -74,27 +87,13 @@ class GrpcServer:
         self.port = 0
 
     async def start(self) -> None:
-        """Listen.
-
-        Raises
-        ------
-        StartError
-            The port is taken, a certificate or the principals file cannot be used, or strangers could call and
-            the settings forbid that.
-        """
-        settings = self._settings
-        check_exposure(
-            settings.host,
-            authenticated=bool(self._auth.principals_file or settings.client_ca_file),
-            encrypted=bool(settings.certificate_file),
-            required=self._auth.required,
-            how="CORONIUM_AUTH__PRINCIPALS_FILE, CORONIUM_GRPC__CERTIFICATE_FILE and _KEY_FILE",
-        )
+        """Listen. Raises `StartError` where the port is taken."""
         await self._gate.start()
+        settings = self._settings
         address = f"{settings.host}:{settings.port}"
         try:
-            if settings.certificate_file:
-                self.port = self._server.add_secure_port(address, self._credentials())
+            if self._credentials is not None:
+                self.port = self._server.add_secure_port(address, self._credentials)
             else:
                 self.port = self._server.add_insecure_port(address)
         except RuntimeError:
@@ -114,11 +113,19 @@ class GrpcServer:
         await self._server.stop(_STOP_SECONDS)
         await self._gate.stop()
 
-    def _credentials(self) -> grpc.ServerCredentials:
-        settings = self._settings
-        try:
-            pair = (Path(settings.key_file).read_bytes(), Path(settings.certificate_file).read_bytes())
-            authority = Path(settings.client_ca_file).read_bytes() if settings.client_ca_file else None
-        except OSError as error:
-            raise StartError(f"a certificate of the gRPC server cannot be read: {error}.") from None
-        return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)
+
+def _read_credentials(settings: GrpcSettings) -> grpc.ServerCredentials:
+    try:
+        pair = (Path(settings.key_file).read_bytes(), Path(settings.certificate_file).read_bytes())
+        authority = Path(settings.client_ca_file).read_bytes() if settings.client_ca_file else None
+        # gRPC would take a key that does not fit for a port that is taken.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.certificate_file, settings.key_file)
+        if authority is not None:
+            context.load_verify_locations(settings.client_ca_file)
+    except OSError as error:
+        raise StartError(
+            f"a certificate of the gRPC server cannot be used ({error}): check CORONIUM_GRPC__CERTIFICATE_FILE, "
+            "_KEY_FILE and _CLIENT_CA_FILE."
+        ) from None
+    return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)

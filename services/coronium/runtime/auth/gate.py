@@ -27,12 +27,19 @@ class Gate:
     ----------
     settings : AuthSettings
         Without a principals file everybody may call every method that is in the table.
+
+    Raises
+    ------
+    StartError
+        The principals file cannot be used.
     """
 
     def __init__(self, settings: AuthSettings) -> None:
         self._settings = settings
         self._trusted = peers.networks(settings.trusted_proxies)
         self._directory = Directory(Path(settings.principals_file)) if settings.principals_file else None
+        if self._directory is not None:
+            self._directory.load()
         self._limits = Limits()
         window, seconds = settings.quarantine_window_seconds, settings.quarantine_seconds
         self._addresses = Quarantine("address", settings.quarantine_failures, window, seconds)
@@ -40,11 +47,10 @@ class Gate:
         self._following: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Read the principals and follow their file. Raises `StartError` where it cannot be used."""
+        """Follow the principals file."""
         for kind, quarantine in (("address", self._addresses), ("principal", self._submitters)):
             metrics.QUARANTINED.labels(kind=kind).set_function(quarantine.__len__)
         if self._directory is not None:
-            self._directory.load()
             self._following = asyncio.create_task(self._directory.follow(), name="follow the principals file")
 
     async def stop(self) -> None:
