@@ -118,6 +118,17 @@ async def test_a_wait_that_is_too_long_is_an_error_with_the_time(tmp_path: Path,
         assert 30 < raised.value.seconds <= 100
 
 
+async def test_a_server_that_is_full_is_no_fault_of_the_spectrum(tmp_path: Path) -> None:
+    async with served(tmp_path, AuthSettings(), max_calls=1) as services:
+
+        def publish_while_watching(client: Client) -> None:
+            with client.watch():
+                client.publish(good_spectrum())
+
+        with pytest.raises(LimitReached, match="is asked too much"):
+            await ask(publish_while_watching, services.address, token="")
+
+
 @pytest.mark.parametrize(
     "address",
     [

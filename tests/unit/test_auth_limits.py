@@ -8,6 +8,7 @@ import grpc
 import pytest
 from prometheus_client import generate_latest
 
+from coronium.client.connection import _TOO_LARGE
 from coronium.contract.limits import MAX_GRPC_BYTES
 from coronium.results.service import ResultsServicer
 from coronium.runtime import metrics
@@ -187,6 +188,8 @@ def test_a_quarantine_of_no_faults_never_begins():
         ("ipv4:10.1.2.3:50000", "nonsense", "10.1.2.3"),
         ("ipv6:%5B2001:db8::1%5D:50000", "", "2001:db8::/64"),
         ("ipv6:[2001:db8::2]:50000", "", "2001:db8::/64"),
+        ("ipv6:[::ffff:192.0.2.1]:50000", "", "192.0.2.1"),
+        ("ipv6:[::1]:50000", "::ffff:192.0.2.7", "192.0.2.7"),
         ("unix:", "", "unix:"),
     ],
 )
@@ -209,7 +212,8 @@ async def test_a_message_that_is_too_large_is_refused(services, channel, princip
         passes = await refusal(wide.unary_unary(submit)(bytes(MAX_GRPC_BYTES), timeout=60, metadata=bearer(token)))
         assert (passes.code(), passes.details()) == (INVALID, "the message cannot be read")
         large = await refusal(wide.unary_unary(submit)(bytes(MAX_GRPC_BYTES + 1), timeout=60, metadata=bearer(token)))
-        assert large.code() is EXHAUSTED
+        # The client knows it by these words.
+        assert (large.code(), _TOO_LARGE in large.details()) == (EXHAUSTED, True)
     assert services.published == []
 
 

@@ -20,6 +20,11 @@ from coronium.client.errors import (
 )
 from coronium.contract.limits import GRPC_CHANNEL_OPTIONS
 
+_TOO_LARGE = "larger than max"
+"""What gRPC says of a message that is too large, with the same code as of too many calls."""
+
+_BUSY_SECONDS = 1.0
+
 
 class Connection:
     """A channel to one service that takes messages of every size the stream knows; it connects when first used.
@@ -102,12 +107,13 @@ class Connection:
                 )
             case grpc.StatusCode.PERMISSION_DENIED:
                 return NotAllowed(f"{where} does not allow this: {details}.")
-            case grpc.StatusCode.RESOURCE_EXHAUSTED if (wait := retry_after(error)) is not None:
-                return LimitReached(f"{where} is asked too much: {details}. Try again in {wait:.1f} s.", wait)
             case grpc.StatusCode.INVALID_ARGUMENT if self._service == "ingestion":
                 return SpectrumRejected(details)
-            case grpc.StatusCode.RESOURCE_EXHAUSTED if self._service == "ingestion":
+            case grpc.StatusCode.RESOURCE_EXHAUSTED if self._service == "ingestion" and _TOO_LARGE in details:
                 return SpectrumRejected(f"The spectrum is larger than the service takes: {details}.")
+            case grpc.StatusCode.RESOURCE_EXHAUSTED:
+                wait = retry_after(error) or _BUSY_SECONDS
+                return LimitReached(f"{where} is asked too much: {details}. Try again in {wait:.1f} s.", wait)
             case _:
                 return ClientError(f"{where} refused: {details} ({code.name}).")
 

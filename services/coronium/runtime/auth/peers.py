@@ -5,6 +5,8 @@ from urllib.parse import unquote
 
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 _IPV6_SITE = 64
 """Leading bits that one caller has to itself; the rest it may choose anew for every call."""
 
@@ -26,14 +28,11 @@ def caller_address(peer: str, forwarded: str, trusted: Networks) -> str:
     trusted : networks
         Peers that are believed.
     """
-    address = _ip(peer)
+    address = _peer_ip(peer)
     if address is None:
         return peer
     if forwarded and any(address in network for network in trusted):
-        try:
-            address = ipaddress.ip_address(forwarded)
-        except ValueError:
-            return str(address)
+        address = _ip(forwarded) or address
     if address.version == 6:
         return str(ipaddress.ip_network((address, _IPV6_SITE), strict=False))
     return str(address)
@@ -47,11 +46,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _ip(peer: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _peer_ip(peer: str) -> _Address | None:
     kind, _, rest = unquote(peer).partition(":")
-    if kind not in ("ipv4", "ipv6"):
-        return None
+    return _ip(rest.rpartition(":")[0].strip("[]")) if kind in ("ipv4", "ipv6") else None
+
+
+def _ip(text: str) -> _Address | None:
+    """Read an address; one of IPv4 that is written as one of IPv6 is one of IPv4."""
     try:
-        return ipaddress.ip_address(rest.rpartition(":")[0].strip("[]").split("%")[0])
+        address = ipaddress.ip_address(text.split("%")[0])
     except ValueError:
         return None
+    return getattr(address, "ipv4_mapped", None) or address
