@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all lint protos bench docs knowability line-profile coverage sky install install-dev clean
+.PHONY: help demo up test test-all lint protos lock bench docs knowability line-profile coverage sky install install-dev clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ lint: install-dev
 ## protos    generate services/coronium/v1 from protos/
 protos: install-dev
 	$(BIN)/python scripts/generate_protos.py
+
+## lock      hashes and versions of everything that is installed, anew: requirements.lock, constraints.txt
+lock: install-dev
+	$(BIN)/python scripts/lock.py $(LOCK_ARGS)
 
 ## bench     side by side with peers; prints tables, asserts nothing about time
 bench: install-dev
@@ -74,8 +78,8 @@ $(VENV)/.prepared: $(VENV)/.installed-all
 	$(BIN)/coronium prepare
 	touch $@
 
-$(VENV)/.installed-all: pyproject.toml constraints.txt scripts/install.sh
+$(VENV)/.installed-all: pyproject.toml requirements.lock scripts/install.sh scripts/locked.py
 	bash scripts/install.sh "$(VENV)" all
 
-$(VENV)/.installed-dev: pyproject.toml constraints.txt scripts/install.sh
+$(VENV)/.installed-dev: pyproject.toml requirements.lock scripts/install.sh scripts/locked.py
 	bash scripts/install.sh "$(VENV)" dev
