@@ -52,11 +52,36 @@ install_locked() {
   "$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation --require-hashes --requirement "$lock/$1.txt"
 }
 
+# PyTorch as pip's configuration would bring it: PyPI's own, or the build without CUDA. Another one that is there
+# already stays: the user chose it.
+install_torch() {
+  local version found
+  version=$("$venv/bin/python" scripts/locked.py torch | sed -n 's/^torch==\([0-9.]*\).*/\1/p')
+  found=$("$venv/bin/python" -c 'import importlib.metadata as m; print(m.version("torch"))' 2>/dev/null || true)
+  if [ "${found%%+*}" = "$version" ]; then
+    return
+  fi
+  "$venv/bin/python" -m pip install --quiet --dry-run --no-deps --ignore-installed --report "$lock/report.json" "torch==$version"
+  found=$("$venv/bin/python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["install"][0]["metadata"]["version"])' "$lock/report.json")
+  case $found in
+    "$version+cpu") install_locked torch-cpu ;;
+    "$version")
+      install_locked torch
+      if [ "$(uname -s)" = Linux ]; then
+        install_locked cuda
+      fi
+      ;;
+    *)
+      echo "pip would take PyTorch $found, whose hash is not in requirements.lock: install it first if you want it" >&2
+      echo "  ($venv/bin/pip install torch==$version), then run this again." >&2
+      return 1
+      ;;
+  esac
+}
+
 install_locked build
 install_locked "$extra"
-if "$venv/bin/python" -c 'import importlib.metadata as m, sys; sys.exit(not any(r.startswith("nvidia") and "linux" in r.lower() for r in m.requires("torch")))'; then
-  install_locked cuda
-fi
+install_torch
 "$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable .
 "$venv/bin/python" -m pip check --quiet
 

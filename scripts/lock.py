@@ -4,9 +4,10 @@
     python scripts/lock.py --upgrade    at the newest versions that go together
     python scripts/lock.py --check      nothing is written: do pyproject.toml, constraints.txt and the lock agree?
 
-`uv` resolves for every Python and system of `[tool.uv]` at once and takes the hashes from the package index. PyTorch's
-builds without CUDA are not on PyPI: their hashes stand in torch-cpu.sha256, from PyTorch's own index, and are allowed
-beside PyPI's. What PyPI's build for Linux needs in addition is locked as a target of its own, `cuda`.
+`uv` resolves for every Python and system of `[tool.uv]` at once and takes the hashes from the package index. PyTorch
+stands apart from what the extras need, because which build is right depends on the machine: `torch` is PyPI's, which on
+Linux needs the CUDA libraries of `cuda`; `torch-cpu` is the one of PyTorch's own index, whose hashes uv cannot take from
+PyPI and which stand in torch-cpu.sha256.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from packaging.utils import canonicalize_name
 CONSTRAINTS = ROOT / "constraints.txt"
 TORCH_CPU = ROOT / "scripts" / "torch-cpu.sha256"
 EXTRAS = ("ingestion", "extraction", "fitting", "results", "gateway", "all", "dev")
-BUILD = ("setuptools>=77", "setuptools-scm")
-"""The project's own build backend, and what eispac, which comes as source, asks for."""
+BUILD = ("pip", "setuptools>=77", "setuptools-scm")
+"""What installs: pip, the project's own build backend, and what eispac, which comes as source, asks for."""
 _CUDA = re.compile(r"(?:nvidia|cuda)-.*|triton")
 _SYSTEMS = (("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"))
 _HEADER = """\
@@ -76,16 +77,15 @@ def unmarked(block: str) -> str:
     return block
 
 
-def with_cpu_builds(block: str) -> str:
-    """Allow PyTorch's builds without CUDA beside PyPI's files."""
-    version = block.partition("==")[2].split()[0]
+def cpu_entry(version: str) -> str:
+    """Return the requirement lines of PyTorch's builds without CUDA."""
     digests = cpu_builds(version)
     if not digests:
         sys.exit(
             f"{TORCH_CPU.name} has no build of torch {version}: write there what https://download.pytorch.org/whl/cpu "
             "lists for it."
         )
-    return " \\\n".join([block, *(f"    --hash=sha256:{digest}" for digest in digests)])
+    return " \\\n".join([f"torch=={version}+cpu", *(f"    --hash=sha256:{digest}" for digest in digests)])
 
 
 def cpu_builds(version: str) -> list[str]:
@@ -107,12 +107,14 @@ def write(upgrade: bool) -> None:
     targets: dict[str, list[str]] = {name: ["cuda"] if _CUDA.fullmatch(name) else [] for name in everything}
     for extra in ("base", "build", *EXTRAS):
         for name in resolve(extra, CONSTRAINTS):
-            if not _CUDA.fullmatch(name):
+            if not _CUDA.fullmatch(name) and name != "torch":
                 targets[name].append(extra)
+    targets["torch"] = ["torch"]
     lines = [_HEADER.format(digest=inputs(project))]
     for name, block in everything.items():
-        text = with_cpu_builds(unmarked(block)) if name == "torch" else unmarked(block)
-        lines.append(f"# for: {' '.join(targets[name])}\n{text}\n")
+        lines.append(f"# for: {' '.join(targets[name])}\n{unmarked(block)}\n")
+        if name == "torch":
+            lines.append(f"# for: torch-cpu\n{cpu_entry(block.partition('==')[2].split()[0])}\n")
     LOCK.write_text("".join(lines), encoding="utf-8")
 
 
@@ -130,7 +132,8 @@ def inputs(project: dict[str, Any]) -> str:
 
 def drift(project: dict[str, Any], constraints: str, lock: str) -> list[str]:
     """Return a sentence for everything in which pyproject.toml, constraints.txt and the lock disagree."""
-    locked = {entry.name: entry for entry in entries(lock)}
+    found = entries(lock)
+    locked = {entry.name: entry for entry in found if "torch-cpu" not in entry.targets}
     faults = []
     if f"sha256:{inputs(project)}\n" not in lock.partition("# for:")[0]:
         faults.append("pyproject.toml or scripts/torch-cpu.sha256 changed after the lock was made")
@@ -141,8 +144,10 @@ def drift(project: dict[str, Any], constraints: str, lock: str) -> list[str]:
             faults.append(f"{name} is {pinned.get(name, 'absent')} in constraints.txt and {version} in the lock")
     for extra in ("base", *EXTRAS):
         faults += [f"[{extra}] {fault}" for fault in unmet(required(project, extra), extra, locked)]
-    missing = set(cpu_builds(locked["torch"].version)) - set(locked["torch"].hashes) if "torch" in locked else set()
-    faults += [f"the CPU build {digest} of torch is not allowed" for digest in sorted(missing)]
+    builds = {entry.version: entry.hashes for entry in found if "torch-cpu" in entry.targets}
+    version = pinned.get("torch", "")
+    if builds != {f"{version}+cpu": tuple(cpu_builds(version))}:
+        faults.append(f"torch-cpu in the lock is not torch {version} as scripts/torch-cpu.sha256 has it")
     return faults
 
 
@@ -165,7 +170,7 @@ def unmet(asked: list[Requirement], extra: str, locked: dict[str, Entry]) -> lis
     faults = []
     for requirement in asked:
         entry = locked.get(canonicalize_name(requirement.name))
-        if entry is None or extra not in entry.targets:
+        if entry is None or (extra not in entry.targets and entry.name != "torch"):
             faults.append(f"{requirement} is not locked")
         elif not requirement.specifier.contains(entry.version, prereleases=True):
             faults.append(f"{requirement} is locked at {entry.version}")

@@ -2,9 +2,10 @@
 
     python scripts/locked.py TARGET
 
-TARGET is `base` (the light client), an extra of pyproject.toml that the lock was made for, `build` (what builds the
-packages that come as source), or `cuda` (what PyPI's own PyTorch for Linux needs beside it). Needs nothing but
-Python's own library: it runs before anything is installed.
+TARGET is `base` (the light client) or an extra of pyproject.toml that the lock was made for, both without PyTorch;
+`torch` (PyPI's PyTorch) or `torch-cpu` (that of PyTorch's own index, without CUDA); `cuda` (what PyPI's for Linux needs
+beside it); or `build` (pip, and what builds the packages that come as source). Needs nothing but Python's own library:
+it runs before anything is installed.
 """
 
 from __future__ import annotations
