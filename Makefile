@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all lint protos lock bench docs knowability line-profile coverage sky install install-dev clean
+.PHONY: help demo up test test-all lint protos lock audit sbom licences bench docs knowability line-profile coverage sky install install-dev clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -38,6 +38,18 @@ protos: install-dev
 ## lock      hashes and versions of everything that is installed, anew: requirements.lock, constraints.txt
 lock: install-dev
 	$(BIN)/python scripts/lock.py $(LOCK_ARGS)
+
+## audit     known vulnerabilities in what is locked (AUDIT_DATABASE=FILE offline, AUDIT_REQUIRED=1 to insist)
+audit: install-dev
+	$(BIN)/python scripts/audit.py
+
+## sbom      what is installed, as CycloneDX: dist/sbom.cdx.json
+sbom: install-dev
+	$(BIN)/python scripts/sbom.py dist/sbom.cdx.json
+
+## licences  the licence of everything that is locked: docs/licences.md
+licences: install-dev
+	$(BIN)/python scripts/licences.py
 
 ## bench     side by side with peers; prints tables, asserts nothing about time
 bench: install-dev
