@@ -144,8 +144,8 @@ def main() -> int:
         print(f"VULNERABLE {sentence}")
     if gap:
         print(
-            f"Audit skipped where it could not look: {gap}. With internet run `make audit`; without, set AUDIT_DATABASE "
-            "to a downloaded data dump of osv.dev for PyPI. AUDIT_REQUIRED=1 makes this a failure."
+            f"Audit skipped where it could not look: {gap}. With internet run `make audit`; without, set "
+            "AUDIT_DATABASE to a downloaded data dump of osv.dev for PyPI. AUDIT_REQUIRED=1 makes this a failure."
         )
     elif not found:
         print("No known vulnerability.")

@@ -1,8 +1,8 @@
 """Build the wheel as a release would, and hold it to its promises.
 
 The wheel, the emissivity table and the network weights keep to their sizes. In an environment that holds the base
-install alone, from requirements.lock, `from coronium import Client` works, the command line answers, none of the heavy libraries is loaded
-or was installed, and a command that needs one says which extra brings it.
+install alone, from requirements.lock, `from coronium import Client` works, the command line answers, none of the heavy
+libraries is loaded or was installed, and a command that needs one says which extra brings it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The licences of everything in requirements.lock, read from what is installed: docs/licences.md.
+"""The licences of everything in requirements.lock, read from what is installed: the tables of docs/licences.md.
 
     python scripts/licences.py            write the page
-    python scripts/licences.py --check    compare it; fails too where a runtime dependency may not be distributed with us
+    python scripts/licences.py --check    compare it; fails where a runtime dependency may not be distributed
 
 A licence is, in this order: the SPDX expression of the package's metadata; its licence field where that is an SPDX
 identifier or a known spelling of one; the wording of its licence file; its classifier.
@@ -53,36 +53,7 @@ _CLASSIFIERS = {
 _IDENTIFIER = re.compile(r"[A-Za-z0-9.+-]+(?: (?:AND|OR|WITH) [A-Za-z0-9.+-]+)*")
 _SERVICES = {"base", "ingestion", "extraction", "fitting", "results", "gateway", "all", "torch"}
 
-HEAD = """\
-# Licences
-
-Written by `make licences` from the metadata of what requirements.lock installs; `make lint` compares it. Coronium itself
-is Apache-2.0 ([LICENSE](../LICENSE)) and ships none of these packages: pip installs them beside it. A container image
-does hold them, so what a service needs must allow that. Permissive licences do. Weak copyleft ones (LGPL, MPL) do too,
-because the packages are used unmodified, imported as separate files that a user can replace: psycopg (LGPL-3.0), crc32c
-(LGPL-2.1), certifi and tqdm (MPL-2.0). A strong copyleft licence (GPL, AGPL) or one that cannot be told fails the check
-for a runtime dependency. Tools of development are listed, not judged: they are not distributed.
-
-What this cannot see: wheels carry compiled libraries with terms of their own (OpenBLAS and GCC's runtime in NumPy and
-SciPy, libpq and OpenSSL in psycopg-binary, HDF5 in h5py), which are named in the licence files inside those wheels.
-
-## Data that ship with Coronium
-
-| data | source | terms |
-|---|---|---|
-| emissivity table (`physics/atomic/data`) | CHIANTI 10.1, through fiasco | asks for citation and acknowledgement ([atomic-data.md](atomic-data.md)); no SPDX licence is known to us. The table is computed from the data base, not a copy of it |
-| Capella's spectra (`capella_letg.npz`) | Chandra X-ray Observatory, extracted by the ISSI atomic-data team (hpwarren/ISSIAtomicData) | public archive of a NASA mission; cite Yu et al. 2024 and the observations. No licence came with the extraction |
-| effective areas (`effective_areas.npz`) | Chandra calibration, EUVE; from PINTofALE | calibration of NASA missions; cite them. No licence came with the files |
-| Hinode/EIS calibration (`eis_calibration.npz`) | Warren et al. 2014, Del Zanna et al. 2023 and 2025, pre-flight | published tables; cite the papers. No licence came with the files |
-| Hinode/EIS raster of the demonstration | eispac, MIT, which brings the file | open data; acknowledge the mission |
-| network weights (`network/data`) | trained here on simulated spectra | Apache-2.0, as the code |
-
-## CUDA
-
-On Linux PyPI's own PyTorch needs NVIDIA's libraries (`cuda` in requirements.lock: {cuda}). They are proprietary, under
-NVIDIA's own agreement, and triton is MIT. The images take PyTorch's build without them.
-
-"""
+_MARK = "<!-- From here on written by `make licences`, from the metadata of what requirements.lock installs. -->\n"
 
 
 class Row(NamedTuple):
@@ -113,11 +84,13 @@ def licence_of(package: importlib.metadata.Distribution) -> str:
         if found := _from_wording(text):
             return found
     names = [line.rpartition(" :: ")[2] for line in metadata.get_all("Classifier", []) if line.startswith("License")]
-    return next((_CLASSIFIERS[name] for name in names if name in _CLASSIFIERS), field if 0 < len(field) < 40 else "unknown")
+    classified = [_CLASSIFIERS[name] for name in names if name in _CLASSIFIERS]
+    return classified[0] if classified else "unknown"
 
 
 def _is_licence(path: str) -> bool:
-    return ".dist-info/" in path and re.search(r"licen[cs]e|copying", path.rpartition("/")[2], re.IGNORECASE) is not None
+    folder, _, name = path.rpartition("/")
+    return ".dist-info" in folder and re.search(r"licen[cs]e|copying", name, re.IGNORECASE) is not None
 
 
 def _from_wording(text: str) -> str | None:
@@ -160,7 +133,6 @@ def row_of(entry: Entry, present: str) -> Row | None:
 def page(present: str) -> tuple[str, list[str]]:
     """Return the page, and a sentence for each runtime dependency whose licence is not allowed."""
     locked = [entry for entry in entries(LOCK.read_text(encoding="utf-8")) if "torch-cpu" not in entry.targets]
-    cuda = ", ".join(entry.name for entry in locked if "cuda" in entry.targets)
     tables, faults = [], []
     for title, at_runtime in (("What the services and the client need", True), ("Tools of development", False)):
         chosen = [
@@ -173,12 +145,12 @@ def page(present: str) -> tuple[str, list[str]]:
         tables.append(f"## {title}\n\n| package | version | licence |\n|---|---|---|\n{table}\n")
         if at_runtime:
             faults = [f"{row.name}: {row.licence}" for row in rows if not allowed(row.licence)]
-    return HEAD.format(cuda=cuda) + "\n".join(tables), faults
+    return present.partition(_MARK)[0] + _MARK + "\n" + "\n".join(tables), faults
 
 
 def main(arguments: list[str]) -> int:
     """Write or compare the page."""
-    present = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""
+    present = PAGE.read_text(encoding="utf-8")
     text, faults = page(present)
     for fault in faults:
         print(f"This licence may not be among the runtime dependencies, or cannot be told: {fault}", file=sys.stderr)

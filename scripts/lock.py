@@ -6,8 +6,8 @@
 
 `uv` resolves for every Python and system of `[tool.uv]` at once and takes the hashes from the package index. PyTorch
 stands apart from what the extras need, because which build is right depends on the machine: `torch` is PyPI's, which on
-Linux needs the CUDA libraries of `cuda`; `torch-cpu` is the one of PyTorch's own index, whose hashes uv cannot take from
-PyPI and which stand in torch-cpu.sha256.
+Linux needs the CUDA libraries of `cuda`; `torch-cpu` is the one of PyTorch's own index, whose hashes stand in
+torch-cpu.sha256.
 """
 
 from __future__ import annotations
@@ -68,9 +68,14 @@ def unmarked(block: str) -> str:
         return block
     marker, _, hashes = rest.partition(" \\\n")
     targets = [
-        {"python_full_version": f"{python}.9", "python_version": python, "sys_platform": system, "platform_machine": cpu}
+        {
+            "python_full_version": f"{python}.9",
+            "python_version": python,
+            "sys_platform": system,
+            "platform_machine": machine,
+        }
         for python in ("3.11", "3.12", "3.13")
-        for system, cpu in _SYSTEMS
+        for system, machine in _SYSTEMS
     ]
     if all(Marker(marker).evaluate(target) for target in targets):
         return f"{pinned} \\\n{hashes}"

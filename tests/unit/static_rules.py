@@ -18,6 +18,10 @@ UNSAFE_CALLS = {
     "torch.package.PackageImporter": "loads code",
     "pandas.read_pickle": "unpickles",
     "jax.experimental.serialize_executable.deserialize_and_load": "unpickles",
+    "multiprocessing.connection.Client": "unpickles what a socket brings",
+    "multiprocessing.connection.Listener": "unpickles what a socket brings",
+    "multiprocessing.managers.BaseManager": "unpickles what a socket brings",
+    "multiprocessing.Manager": "unpickles what a socket brings",
     "tempfile.mktemp": "names a file that somebody else may make first",
     "yaml.load": "makes objects",
     "yaml.load_all": "makes objects",
@@ -133,7 +137,8 @@ def _calls(tree: ast.Module) -> Iterator[tuple[ast.Call, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                known[alias.asname or alias.name.split(".")[0]] = alias.name if alias.asname else alias.name.split(".")[0]
+                top = alias.name.split(".")[0]
+                known[alias.asname or top] = alias.name if alias.asname else top
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             for alias in node.names:
                 known[alias.asname or alias.name] = f"{node.module}.{alias.name}"

@@ -27,6 +27,7 @@ BAD = [
     (rules.no_unsafe_calls, "from tempfile import mktemp\nmktemp()"),
     (rules.no_unsafe_calls, "import os\nos.system('ls ' + name)"),
     (rules.no_unsafe_calls, "import ssl\nssl._create_unverified_context()"),
+    (rules.no_unsafe_calls, "from multiprocessing.connection import Listener\nListener(('0.0.0.0', 1))"),
     (rules.arrays_without_pickle, "import numpy as np\nnp.load(path)"),
     (rules.arrays_without_pickle, "from numpy import load\nload(path, allow_pickle=True)"),
     (rules.arrays_without_pickle, "import numpy\nnumpy.load(path, allow_pickle=flag)"),

@@ -40,7 +40,9 @@ def test_every_locked_package_has_a_version_and_hashes_and_a_purpose() -> None:
     assert {"base", "all", "dev", "build", "torch", "torch-cpu", "cuda"} <= {t for e in found for t in e.targets}
 
 
-@pytest.mark.parametrize("block", ["numpy>=2 \\\n    --hash=sha256:" + "a" * 64, "numpy==2.2.6\n", "numpy==2.2.6 \\\n    --hash=md5:00\n"])
+@pytest.mark.parametrize(
+    "block", ["numpy>=2 \\\n    --hash=sha256:" + "a" * 64, "numpy==2.2.6\n", "numpy==2.2.6 \\\n    --hash=md5:00\n"]
+)
 def test_an_entry_without_a_version_or_a_hash_is_refused(block: str) -> None:
     with pytest.raises(ValueError, match="not a pinned entry"):
         locked.entries(f"# for: base\n{block}")
@@ -71,7 +73,11 @@ def test_another_hash_of_pytorchs_cpu_build_is_drift(project: dict[str, Any]) ->
 
 
 def advisory(name: str, **affected: Any) -> dict[str, Any]:
-    return {"id": "PYSEC-1", "summary": "bad", "affected": [{"package": {"ecosystem": "PyPI", "name": name}, **affected}]}
+    return {
+        "id": "PYSEC-1",
+        "summary": "bad",
+        "affected": [{"package": {"ecosystem": "PyPI", "name": name}, **affected}],
+    }
 
 
 def span(*events: dict[str, str]) -> dict[str, Any]:
@@ -94,7 +100,9 @@ def span(*events: dict[str, str]) -> dict[str, Any]:
 def test_an_advisory_is_about_the_versions_it_names(affected: dict[str, Any], version: str, expected: bool) -> None:
     assert audit.affects(advisory("Some_Package", **affected), "some-package", version) is expected
     assert not audit.affects(advisory("other", **affected), "some-package", version)
-    assert not audit.affects({**advisory("some-package", **affected), "withdrawn": "2026-01-01"}, "some-package", version)
+    assert not audit.affects(
+        {**advisory("some-package", **affected), "withdrawn": "2026-01-01"}, "some-package", version
+    )
 
 
 @pytest.mark.parametrize("as_archive", [False, True])

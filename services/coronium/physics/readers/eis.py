@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from coronium.physics.instruments import Instrument, get_instrument
 from coronium.physics.instruments.eis_calibration import effective_area, preflight_area, read_noise
 from coronium.physics.readers.errors import SpectrumFormatError
-from coronium.physics.readers.hdf5_safety import check_hdf5
 from coronium.physics.readers.fe12 import HC, fe12_ratio_density
+from coronium.physics.readers.hdf5_safety import check_hdf5
 from coronium.physics.spectrum import Channel, FloatArray, SourceKind, Spectrum, Statistic
 
 __all__ = ["Raster", "Window", "fe12_ratio_density", "read_raster"]

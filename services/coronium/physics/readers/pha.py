@@ -128,7 +128,9 @@ def _beside(path: Path, header: fits.Header, key: str) -> Path | None:
     if name.lower() in NO_FILE or not file.is_file():
         return None
     if not Path(os.path.normpath(file)).is_relative_to(os.path.normpath(path.parent)):
-        raise SpectrumFormatError(f"{path}: {key} names {name!r}, outside the spectrum's folder; give that file yourself")
+        raise SpectrumFormatError(
+            f"{path}: {key} names {name!r}, outside the spectrum's folder; give that file yourself"
+        )
     return file
 
 
