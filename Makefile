@@ -8,7 +8,8 @@ DRILL_ARGS ?=
 SOAK_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all lint protos bench docs knowability line-profile coverage sky drill soak install install-dev clean
+.PHONY: help demo up test test-all lint protos lock audit sbom licences bench docs knowability line-profile coverage sky drill soak \
+  install install-dev clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -36,6 +37,22 @@ lint: install-dev
 ## protos    generate services/coronium/v1 from protos/
 protos: install-dev
 	$(BIN)/python scripts/generate_protos.py
+
+## lock      hashes and versions of everything that is installed, anew: requirements.lock, constraints.txt
+lock: install-dev
+	$(BIN)/python scripts/lock.py $(LOCK_ARGS)
+
+## audit     known vulnerabilities in what is locked (AUDIT_DATABASE=FILE offline, AUDIT_REQUIRED=1 to insist)
+audit: install-dev
+	$(BIN)/python scripts/audit.py
+
+## sbom      what is installed, as CycloneDX: dist/sbom.cdx.json
+sbom: install-dev
+	$(BIN)/python scripts/sbom.py dist/sbom.cdx.json
+
+## licences  the licence of everything that is locked: docs/licences.md
+licences: install-dev
+	$(BIN)/python scripts/licences.py
 
 ## bench     side by side with peers; prints tables, asserts nothing about time
 bench: install-dev
@@ -84,8 +101,8 @@ $(VENV)/.prepared: $(VENV)/.installed-all
 	$(BIN)/coronium prepare
 	touch $@
 
-$(VENV)/.installed-all: pyproject.toml constraints.txt scripts/install.sh
+$(VENV)/.installed-all: pyproject.toml requirements.lock scripts/install.sh scripts/locked.py
 	bash scripts/install.sh "$(VENV)" all
 
-$(VENV)/.installed-dev: pyproject.toml constraints.txt scripts/install.sh
+$(VENV)/.installed-dev: pyproject.toml requirements.lock scripts/install.sh scripts/locked.py
 	bash scripts/install.sh "$(VENV)" dev

@@ -1,8 +1,8 @@
 """Build the wheel as a release would, and hold it to its promises.
 
 The wheel, the emissivity table and the network weights keep to their sizes. In an environment that holds the base
-install alone, `from coronium import Client` works, the command line answers, none of the heavy libraries is loaded
-or was installed, and a command that needs one says which extra brings it.
+install alone, from requirements.lock, `from coronium import Client` works, the command line answers, none of the heavy
+libraries is loaded or was installed, and a command that needs one says which extra brings it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ sys.exit(f"the base install is not light: loaded {{loaded}}, installed {{install
 
 def build(folder: Path) -> Path:
     """Build the source archive and the wheel from it into `folder`; return the wheel."""
-    command = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"The wheel cannot be built:\n{done.stdout}{done.stderr}")
@@ -60,8 +60,13 @@ def check_base_install(wheel: Path, folder: Path) -> None:
     environment = folder / "venv"
     venv.create(environment, with_pip=True)
     python, coronium = environment / "bin" / "python", environment / "bin" / "coronium"
-    install = [str(python), "-m", "pip", "install", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
+    install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps"]
+    locked = folder / "base.txt"
+    with locked.open("w") as file:
+        subprocess.run([sys.executable, str(ROOT / "scripts" / "locked.py"), "base"], check=True, stdout=file)
+    subprocess.run([*install, "--require-hashes", "--requirement", str(locked)], check=True)
     subprocess.run([*install, str(wheel)], check=True)
+    subprocess.run([str(python), "-m", "pip", "check"], check=True, stdout=subprocess.DEVNULL)
     subprocess.run([str(python), "-c", CHECK], check=True, cwd=folder)
     subprocess.run([str(coronium), "--help"], check=True, stdout=subprocess.DEVNULL)
     done = subprocess.run([str(coronium), "demo"], capture_output=True, text=True, cwd=folder)

@@ -20,6 +20,8 @@ check "buf lint" buf lint protos
 check "buf breaking: against the contract of the last release" buf breaking protos --against protos/released/v1.binpb
 check "generated code is what protos/ gives" python scripts/generate_protos.py --check
 check "settings reference is what the settings classes give" coronium config schema --check
+check "lock: pyproject.toml, constraints.txt and requirements.lock agree" python scripts/lock.py --check
+check "licences: docs/licences.md is what is installed, and may be distributed" python scripts/licences.py --check
 check "hadolint" hadolint docker/Dockerfile
 check "compose file" docker-compose --file docker-compose.yml config --quiet
 

@@ -2,6 +2,7 @@
 
 import sys
 
+import h5py
 import numpy as np
 import pytest
 
@@ -108,6 +109,10 @@ def test_a_file_that_is_no_raster_is_one_sentence(tmp_path):
         read_raster("nowhere.data.h5")
     for name in ("eis_x.data.h5", "eis_x.head.h5"):
         (tmp_path / name).write_text("not HDF5")
+    with pytest.raises(SpectrumFormatError, match="not an HDF5 file"):
+        read_raster(tmp_path / "eis_x.data.h5")
+    for name in ("eis_x.data.h5", "eis_x.head.h5"):
+        h5py.File(tmp_path / name, "w").close()
     with pytest.raises(SpectrumFormatError, match="not a complete pair"):
         read_raster(tmp_path / "eis_x.data.h5")
 

@@ -15,9 +15,9 @@ def database() -> None:
 @app.command()
 def upgrade() -> None:
     """Create the schema, or bring an older one up to date; CORONIUM_RESULTS__DATABASE_URL names the database."""
-    from coronium.results.database import open_engine, upgrade
+    from coronium.results.database import open_engine, shown, upgrade
     from coronium.results.settings import ResultsSettings
 
     engine = open_engine(ResultsSettings.load().database_url.get_secret_value())
     upgrade(engine)
-    print(f"{engine.url.render_as_string()} has the schema of this version.")
+    print(f"{shown(engine.url)} has the schema of this version.")

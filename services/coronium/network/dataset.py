@@ -133,7 +133,7 @@ def simulate(
     shared, simulators = _simulators(instrument)
     path = (cache or Path(tempfile.gettempdir())) / _cache_name(instrument, count, seed)
     if path.exists():
-        with np.load(path) as file:
+        with np.load(path, allow_pickle=False) as file:
             fields = Expectations.__dataclass_fields__
             parts = [Expectations(**{f: file[f"{e}_{f}"] for f in fields}) for e in file["exposures"]]
         progress(count)

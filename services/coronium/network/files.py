@@ -1,8 +1,8 @@
 """The files of trained networks: which there are, and whether they are what was recorded. Needs no torch.
 
 `<instrument>.safetensors` holds tensors in half precision and, in its header, everything a prediction needs
-beside them. `<instrument>.json` holds the file's SHA-256 and the training record. The version of a network is
-the beginning of that hash.
+beside them. `<instrument>.json` holds the file's SHA-256, the training record, and the record's own SHA-256. The
+version of a network is the beginning of the first.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def write_network(content: bytes, instrument: str, record: dict, folder: Path) -
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{instrument}.safetensors"
     path.write_bytes(content)
-    sidecar = {"sha256": hashlib.sha256(content).hexdigest(), "training": record}
+    digest = hashlib.sha256(content).hexdigest()
+    sidecar = {"sha256": digest, "training": record, "training_sha256": _record_digest(record)}
     path.with_suffix(".json").write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
     return path
 
@@ -114,10 +115,16 @@ def _sidecar(instrument: str, folder: Path | None) -> dict:
     path = (folder or SHIPPED) / f"{instrument}.json"
     try:
         sidecar = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(sidecar, dict) or not {"sha256", "training"} <= sidecar.keys():
+        if not isinstance(sidecar, dict) or not {"sha256", "training", "training_sha256"} <= sidecar.keys():
             raise ValueError("there is no hash in it")
+        if sidecar["training_sha256"] != _record_digest(sidecar["training"]):
+            raise ValueError("its SHA-256 is not the recorded one")
         return sidecar
     except FileNotFoundError:
         raise WeightsError(f"the record {path} of the network weights is missing: {advice(instrument)}") from None
     except (OSError, ValueError) as fault:
         raise WeightsError(f"the record {path} cannot be read ({fault}): {advice(instrument)}") from None
+
+
+def _record_digest(record: dict) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

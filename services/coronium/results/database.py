@@ -43,7 +43,8 @@ def open_engine(url: str, *, pool_size: int = 10) -> Engine:
     """
     try:
         address = make_url(url)
-        if address.get_backend_name() == "postgresql":
+        # An @ in the name: a password with a bare slash was taken apart in the wrong place, and would be shown.
+        if address.get_backend_name() == "postgresql" and "@" not in (address.database or ""):
             return create_engine(
                 address.set(drivername="postgresql+psycopg"),
                 pool_size=pool_size,
@@ -95,24 +96,29 @@ def check_schema(engine: Engine) -> None:
         raise DatabaseUnavailable(unreachable(engine.url, error)) from error
     if present != expected:
         raise DatabaseUnavailable(
-            f"The results database {engine.url.render_as_string()} has schema {present or 'none'} and this "
+            f"The results database {shown(engine.url)} has schema {present or 'none'} and this "
             f"software needs {expected}: run `coronium db upgrade`, or start the version that wrote it."
         )
 
 
 def unreachable(url: URL, error: Exception) -> str:
-    """Return the sentence for a database that did not do what it was asked; the password is masked."""
+    """Return the sentence for a database that did not do what it was asked, without its password."""
     cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0].rstrip(".")
     return (
-        f"The results database {url.render_as_string()} cannot be used ({cause}): check that it is running, "
+        f"The results database {shown(url)} cannot be used ({cause}): check that it is running, "
         "that CORONIUM_RESULTS__DATABASE_URL names it, and that this user may write to it."
     )
+
+
+def shown(url: URL) -> str:
+    """Return an address without its password, which libpq takes in the query too."""
+    return url.set(query={}).render_as_string()
 
 
 def _not_an_address() -> str:
     return (
         "CORONIUM_RESULTS__DATABASE_URL is not the address of a database: give sqlite:///path/to/file.db or "
-        "postgresql://user:password@host:5432/name."
+        "postgresql://user:password@host:5432/name, with %40 for @ and %2F for / in the password."
     )
 
 

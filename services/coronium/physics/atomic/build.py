@@ -197,7 +197,7 @@ def _cached_ion(name: str, hdf5: Path, cache: Path) -> IonLines | None:
         partial = path.with_suffix(".partial.npz")
         np.savez(partial, **(asdict(ion) if ion else {}))
         partial.replace(path)
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         if not file.files:
             return None
         fields = {field: file[field] for field in file.files}

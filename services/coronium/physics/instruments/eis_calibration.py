@@ -21,7 +21,7 @@ PIXEL_SOLID_ANGLE = 2 * ARCSECOND**2
 
 @cache
 def _tables() -> dict[str, FloatArray]:
-    with np.load(str(files("coronium.physics") / "data" / "eis_calibration.npz")) as file:
+    with np.load(str(files("coronium.physics") / "data" / "eis_calibration.npz"), allow_pickle=False) as file:
         return {key: file[key].astype(float) for key in file.files}
 
 

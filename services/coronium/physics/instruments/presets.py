@@ -44,7 +44,7 @@ LETG_MASKED = (
 
 @cache
 def _data(name: str) -> dict[str, np.ndarray]:
-    with np.load(str(files("coronium.physics") / "data" / f"{name}.npz")) as file:
+    with np.load(str(files("coronium.physics") / "data" / f"{name}.npz"), allow_pickle=False) as file:
         return {key: file[key] for key in file.files}
 
 

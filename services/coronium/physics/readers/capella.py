@@ -23,7 +23,7 @@ CAPELLA_CITATION = "Yu et al. 2024, arXiv:2404.10427; github.com/hpwarren/ISSIAt
 
 @cache
 def _extract() -> dict[str, np.ndarray]:
-    with np.load(str(files("coronium.physics") / "data" / "capella_letg.npz")) as file:
+    with np.load(str(files("coronium.physics") / "data" / "capella_letg.npz"), allow_pickle=False) as file:
         return {key: file[key] for key in file.files}
 
 

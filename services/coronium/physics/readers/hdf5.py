@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coronium.physics.readers.errors import SpectrumFormatError
+from coronium.physics.readers.hdf5_safety import open_hdf5
 from coronium.physics.spectrum import Channel, SourceKind, Spectrum, Statistic
 
 FORMAT, VERSION = "coronium-spectra", 1
@@ -68,14 +69,7 @@ def read_made_with(path: str | Path) -> dict[str, Any]:
 
 
 def _opened(path: str | Path) -> Any:
-    import h5py
-
-    try:
-        file = h5py.File(path, "r")
-    except FileNotFoundError:
-        raise SpectrumFormatError(f"{path}: no such file") from None
-    except OSError:
-        raise SpectrumFormatError(f"{path}: not an HDF5 file") from None
+    file = open_hdf5(path)
     if file.attrs.get("format") != FORMAT or file.attrs.get("version") != VERSION:
         found = file.attrs.get("format", "no format attribute"), file.attrs.get("version", "none")
         file.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -121,8 +122,16 @@ def _target(name: str) -> str:
 
 
 def _beside(path: Path, header: fits.Header, key: str) -> Path | None:
+    """The file that the header names, in the spectrum's folder or below: a header cannot point anywhere else."""
     name = str(header.get(key, "")).strip()
-    return None if name.lower() in NO_FILE or not (path.parent / name).is_file() else path.parent / name
+    file = path.parent / name
+    if name.lower() in NO_FILE or not file.is_file():
+        return None
+    if not Path(os.path.normpath(file)).is_relative_to(os.path.normpath(path.parent)):
+        raise SpectrumFormatError(
+            f"{path}: {key} names {name!r}, outside the spectrum's folder; give that file yourself"
+        )
+    return file
 
 
 def _rows(

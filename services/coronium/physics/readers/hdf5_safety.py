@@ -1,0 +1,73 @@
+"""An HDF5 file is opened only when it is self-contained: it names no other file and asks for no code of others.
+
+HDF5 lets a file point at data in other files of the machine (external links, external storage, virtual datasets) and
+name filters that the library then loads from a plugin folder. A spectrum needs none of it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from coronium.physics.readers.errors import SpectrumFormatError
+
+BUILT_IN_FILTERS = frozenset({1, 2, 3, 4, 5, 6, 32000})
+"""deflate, shuffle, fletcher32, szip, nbit, scaleoffset, and lzf, which h5py brings: none loads a plugin."""
+
+
+def open_hdf5(path: str | Path) -> Any:
+    """Open an HDF5 file for reading.
+
+    Returns
+    -------
+    h5py.File
+
+    Raises
+    ------
+    SpectrumFormatError
+        The file is absent, is not HDF5, or is not self-contained.
+    """
+    import h5py
+
+    try:
+        file = h5py.File(path, "r")
+    except FileNotFoundError:
+        raise SpectrumFormatError(f"{path}: no such file") from None
+    except OSError:
+        raise SpectrumFormatError(f"{path}: not an HDF5 file") from None
+    try:
+        # Both walks end at the first fault; h5py cannot pass on an exception from inside.
+        fault = file.visititems_links(_foreign_link) or file.visititems(_foreign_data)
+    except (OSError, RuntimeError, SystemError, TypeError, ValueError, KeyError) as error:
+        fault = f"is damaged ({error})"
+    if fault:
+        file.close()
+        raise SpectrumFormatError(f"{path}: {fault}")
+    return file
+
+
+def check_hdf5(path: str | Path) -> None:
+    """Return when the file is self-contained; for libraries that open it themselves. Raises `SpectrumFormatError`."""
+    open_hdf5(path).close()
+
+
+def _foreign_link(name: str, link: Any) -> str | None:
+    import h5py
+
+    if isinstance(link, h5py.HardLink | h5py.SoftLink):
+        return None
+    return f"{name!r} links to another file; give a file that holds its own data"
+
+
+def _foreign_data(name: str, item: Any) -> str | None:
+    import h5py
+
+    if not isinstance(item, h5py.Dataset):
+        return None
+    if item.external or item.is_virtual:
+        return f"{name!r} lies in another file; give a file that holds its own data"
+    creation = item.id.get_create_plist()
+    numbers = {creation.get_filter(index)[0] for index in range(creation.get_nfilters())}
+    if foreign := sorted(numbers - BUILT_IN_FILTERS):
+        return f"{name!r} needs the HDF5 filter {foreign[0]}; write it with gzip or none"
+    return None
