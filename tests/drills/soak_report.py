@@ -33,8 +33,8 @@ def page(soak: Soak, minutes: float, rung: str) -> str:
         "",
         f"Written by `make soak` at commit {commit()}, on {soak.cores} cores of {platform.machine()}: "
         f"{minutes:g} minutes, one broker, PostgreSQL, one replica of each stage, the ladder up to `{rung}`, "
-        f"simulated {INSTRUMENT} spectra of S/N 1 to 10 at random moments. Capacity, from a burst: {soak.capacity:.2f} spectra/s; published: "
-        f"{soak.rate:.2f} spectra/s, {len(soak.age)} in all, none lost.",
+        f"simulated {INSTRUMENT} spectra of S/N 1 to 10 at random moments. Capacity, from a burst: "
+        f"{soak.capacity:.2f} spectra/s; published: {soak.rate:.2f} spectra/s, {len(soak.age)} in all, none lost.",
         "",
         "![Age, lag, memory, descriptors and threads over the soak](../pictures/soak.png)",
         "",
