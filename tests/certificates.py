@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,15 +13,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
 _LIFETIME = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A certificate and its private key, both PEM files."""
+    """A certificate and its private key, as PEM files: each in one of its own, and both in one."""
 
     certificate_file: str
     key_file: str
+    both_file: str
 
     @property
     def certificate(self) -> bytes:
@@ -34,7 +38,7 @@ class Pair:
 
 
 class Authority:
-    """Signs certificates for 127.0.0.1, ::1 and localhost, good for servers and for clients.
+    """Signs certificates that are good for servers and for clients.
 
     Parameters
     ----------
@@ -63,26 +67,33 @@ class Authority:
         """The authority's own certificate, PEM."""
         return Path(self.ca_file).read_bytes()
 
-    def issue(self, name: str) -> Pair:
-        """Return a new certificate with its key; the files are called after it."""
+    def issue(self, name: str, hosts: Sequence[str] = LOOPBACK, password: str = "") -> Pair:
+        """Return a new certificate with its key; the files are called after it.
+
+        Parameters
+        ----------
+        name : str
+            Common name; a broker may take it for the principal.
+        hosts : sequence of str
+            Names and addresses that it is good for.
+        password : str
+            Encrypts the key where it is given.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
-        addresses = [
-            x509.DNSName("localhost"),
-            *(x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")),
-        ]
         certificate = (
             self._builder(_common_name(name), key)
-            .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
+            .add_extension(x509.SubjectAlternativeName(list(map(_host, hosts))), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        certificate_path, key_path = self._folder / f"{name}.pem", self._folder / f"{name}.key"
-        certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        key_path.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
+        encryption = (
+            serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption()
         )
-        return Pair(str(certificate_path), str(key_path))
+        made = certificate.public_bytes(serialization.Encoding.PEM)
+        secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+        paths = [self._folder / f"{name}.{suffix}" for suffix in ("pem", "key", "both.pem")]
+        for path, content in zip(paths, (made, secret, secret + made), strict=True):
+            path.write_bytes(content)
+        return Pair(*map(str, paths))
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
@@ -95,6 +106,13 @@ class Authority:
             .not_valid_before(now - timedelta(minutes=5))
             .not_valid_after(now + _LIFETIME)
         )
+
+
+def _host(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def _common_name(name: str) -> x509.Name:

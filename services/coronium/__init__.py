@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from coronium.brokers.connection import KafkaConnection
+    from coronium.cli.settings import connect
     from coronium.client.client import Client
     from coronium.client.credentials import Tls
     from coronium.client.errors import (
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Client",
     "ClientError",
+    "KafkaConnection",
     "LimitReached",
     "NotAllowed",
     "NotFound",
@@ -32,11 +35,13 @@ __all__ = [
     "ServiceUnreachable",
     "SpectrumRejected",
     "Tls",
+    "connect",
 ]
 
 _HOMES = {
     "Client": "coronium.client.client",
     "ClientError": "coronium.client.errors",
+    "KafkaConnection": "coronium.brokers.connection",
     "LimitReached": "coronium.client.errors",
     "NotAllowed": "coronium.client.errors",
     "NotFound": "coronium.client.errors",
@@ -44,6 +49,7 @@ _HOMES = {
     "ServiceUnreachable": "coronium.client.errors",
     "SpectrumRejected": "coronium.client.errors",
     "Tls": "coronium.client.credentials",
+    "connect": "coronium.cli.settings",
 }
 
 

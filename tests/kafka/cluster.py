@@ -17,6 +17,7 @@ from tests.stream.broker import free_port
 
 START_SECONDS = 90.0
 STARTED = "Kafka Server started"
+CONTROLLER = "CONTROLLER"
 
 
 def kafka_home() -> Path:
@@ -39,8 +40,9 @@ class Cluster:
         Node i lives in ``directory/i``.
     brokers : int
         How many; three have replication 3 and two in-sync replicas at least.
-    protocol : str
-        Security protocol of the clients' listener.
+    listeners : mapping of str to str
+        Security protocol of each listener by its name; the brokers speak to each other over the first. The
+        listener of the controllers is `CONTROLLER`, without encryption where it is not among them.
     properties : mapping of str to str
         Further settings of each broker.
     scram : mapping of str to str
@@ -53,25 +55,29 @@ class Cluster:
         self,
         directory: Path,
         brokers: int = 1,
-        protocol: str = "PLAINTEXT",
+        listeners: Mapping[str, str] = {"CLIENTS": "PLAINTEXT"},
         properties: Mapping[str, str] | None = None,
         scram: Mapping[str, str] | None = None,
         heap: str = "512m",
     ) -> None:
         self._home = kafka_home()
         self._directory = directory
-        self._protocol = protocol
+        self._protocols = {**listeners, CONTROLLER: listeners.get(CONTROLLER, "PLAINTEXT")}
         self._properties = dict(properties or {})
         self._scram = dict(scram or {})
         self._heap = heap
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self.nodes = range(1, brokers + 1)
-        self._ports = {node: (free_port(), free_port()) for node in self.nodes}
+        self._ports = {node: {name: free_port() for name in self._protocols} for node in self.nodes}
 
     @property
     def addresses(self) -> str:
-        """Bootstrap servers."""
-        return ",".join(f"127.0.0.1:{port}" for port, _ in self._ports.values())
+        """Bootstrap servers of the first listener."""
+        return self.addresses_of(next(iter(self._protocols)))
+
+    def addresses_of(self, listener: str) -> str:
+        """Bootstrap servers of a listener."""
+        return ",".join(f"127.0.0.1:{ports[listener]}" for ports in self._ports.values())
 
     def start(self) -> "Cluster":
         """Format and start all nodes; return when they serve."""
@@ -148,17 +154,18 @@ class Cluster:
 
     def _settings(self, node: int) -> dict[str, str]:
         copies = min(3, len(self.nodes))
-        voters = ",".join(f"{other}@127.0.0.1:{control}" for other, (_, control) in self._ports.items())
-        port, control = self._ports[node]
+        voters = ",".join(f"{other}@127.0.0.1:{ports[CONTROLLER]}" for other, ports in self._ports.items())
+        listeners = {name: f"{name}://127.0.0.1:{port}" for name, port in self._ports[node].items()}
+        advertised = [listener for name, listener in listeners.items() if name != CONTROLLER]
         return {
             "process.roles": "broker,controller",
             "node.id": str(node),
             "controller.quorum.voters": voters,
-            "listeners": f"{self._protocol}://127.0.0.1:{port},CONTROLLER://127.0.0.1:{control}",
-            "advertised.listeners": f"{self._protocol}://127.0.0.1:{port}",
-            "controller.listener.names": "CONTROLLER",
-            "inter.broker.listener.name": self._protocol,
-            "listener.security.protocol.map": f"{self._protocol}:{self._protocol},CONTROLLER:PLAINTEXT",
+            "listeners": ",".join(listeners.values()),
+            "advertised.listeners": ",".join(advertised),
+            "controller.listener.names": CONTROLLER,
+            "inter.broker.listener.name": next(iter(self._protocols)),
+            "listener.security.protocol.map": ",".join(map(":".join, self._protocols.items())),
             "log.dirs": str(self._directory / str(node) / "data"),
             "default.replication.factor": str(copies),
             "min.insync.replicas": str(max(1, copies - 1)),

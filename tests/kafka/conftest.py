@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from coronium.contract.access import Role
 from tests.kafka.cluster import Cluster
+from tests.kafka.secure import STRANGER, SecureCluster
 from tests.stream.fixtures import start_service, stream
 
 __all__ = ["start_service", "stream"]
@@ -24,3 +26,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def broker(cluster: Cluster) -> str:
     """Address of the one broker."""
     return cluster.addresses
+
+
+@pytest.fixture(scope="session")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureCluster]:
+    """One broker that asks who is there; every role has a password, and so has a stranger."""
+    secure = SecureCluster(tmp_path_factory.mktemp("secure"), [*Role, STRANGER])
+    try:
+        secure.cluster.start()
+        yield secure
+    finally:
+        secure.cluster.stop()

@@ -98,7 +98,10 @@ def kafka(given: Run, tmp_path: Path) -> Iterator[KafkaSettings]:
         ),
     }
     cluster = Cluster(
-        tmp_path / "kafka", protocol="SASL_PLAINTEXT", properties=properties, scram={USER: given.sasl_password}
+        tmp_path / "kafka",
+        listeners={"SASL_PLAINTEXT": "SASL_PLAINTEXT"},
+        properties=properties,
+        scram={USER: given.sasl_password},
     )
     try:
         cluster.start()
@@ -244,6 +247,8 @@ def _shown_settings(given: Run) -> str:
     """Return what `coronium config show` makes of the secrets."""
     environment = {
         "CORONIUM_RESULTS__DATABASE_URL": given.database_url,
+        "CORONIUM_KAFKA__SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "CORONIUM_KAFKA__USERNAME": USER,
         "CORONIUM_KAFKA__PASSWORD": given.sasl_password,
         "CORONIUM_CLIENT__TOKEN": given.reader,
     }

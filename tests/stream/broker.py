@@ -5,8 +5,8 @@ import importlib.resources
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -78,15 +78,28 @@ class Stream:
         Of the broker.
     prefix : str
         First part of all names, so that tests do not meet.
+    credentials : mapping of str to str
+        Fields of `KafkaSettings` that say who looks at it, where the broker asks.
     """
 
     address: str
     prefix: str
+    credentials: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kafka(self) -> KafkaSettings:
         """Settings of a service that belongs to this stream."""
-        return KafkaSettings(bootstrap_servers=self.address, prefix=self.prefix, session_seconds=6, heartbeat_seconds=1)
+        return KafkaSettings(
+            bootstrap_servers=self.address,
+            prefix=self.prefix,
+            session_seconds=6,
+            heartbeat_seconds=1,
+            **self.credentials,
+        )
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return self.kafka.connection.options()
 
     def name(self, topic: Topic) -> str:
         """Return the full name of a topic."""
@@ -94,9 +107,7 @@ class Stream:
 
     def publish(self, topic: Topic, records: list[tuple[bytes, bytes]], partition: int | None = None) -> None:
         """Produce (key, value) records and wait for the acknowledgements."""
-        producer = KafkaProducer(
-            bootstrap_servers=self.address, enable_idempotence=False, max_request_size=MAX_PRODUCE_BYTES
-        )
+        producer = KafkaProducer(**self._options, enable_idempotence=False, max_request_size=MAX_PRODUCE_BYTES)
         pending = [producer.send(self.name(topic), value, key=key, partition=partition) for key, value in records]
         for acknowledgement in pending:
             # A dead leader's successor is chosen after nine seconds.
@@ -114,7 +125,7 @@ class Stream:
     def records(self, topic: Topic) -> list[Any]:
         """Return all records that are in a topic now, as kafka-python gives them."""
         consumer = KafkaConsumer(
-            bootstrap_servers=self.address,
+            **self._options,
             group_id=None,
             enable_auto_commit=False,
             max_partition_fetch_bytes=MAX_FETCH_BYTES,
@@ -137,7 +148,7 @@ class Stream:
 
     def committed(self, stage: StageName, topic: Topic) -> dict[int, int]:
         """Return the committed offset of each partition a group has committed."""
-        admin = KafkaAdminClient(bootstrap_servers=self.address)
+        admin = KafkaAdminClient(**self._options)
         group = self.kafka.topics.group(stage)
         partitions = [TopicPartition(self.name(topic), p) for p in range(PARTITIONS)]
         try:

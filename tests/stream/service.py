@@ -55,6 +55,7 @@ class Service:
             "GRPC__PORT": str(self.grpc_port),
             "METRICS__PORT": str(self.metrics_port),
             "LOOP__BACKOFF_SECONDS": "0.2",
+            **{f"KAFKA__{name.upper()}": value for name, value in stream.credentials.items()},
             **settings,
         }
         environment |= {f"CORONIUM_{name}": value for name, value in values.items()}

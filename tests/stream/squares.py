@@ -103,6 +103,7 @@ class SquareStage(Stage[str, int]):
 
     name = StageName.EXTRACTION
     sources = (SPECTRA,)
+    products = (OBSERVATIONS,)
     worker = "tests.stream.squares:create"
 
     def __init__(self, settings: SquareSettings) -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from coronium.client.client import Client
+from coronium.contract.flow import SOURCES
 from coronium.extraction.stage import ExtractionStage
 from coronium.fitting.stage import FittingStage
 from coronium.ingestion.stage import IngestionStage
 from coronium.operations import health
 from coronium.operations.addresses import HOST, Addresses
-from coronium.operations.lag import SOURCES, group_lags
+from coronium.operations.lag import group_lags
 from coronium.operations.profile import environment, kafka_settings
 from coronium.operations.stack import Stack, StackFailed
 from coronium.results.stage import ResultsStage

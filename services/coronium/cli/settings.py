@@ -45,17 +45,29 @@ def load(results: str | None = None, ingestion: str | None = None, kafka: str | 
 
 
 def connect(results: str | None = None, ingestion: str | None = None, kafka: str | None = None) -> Client:
-    """Return a client; spectra go over gRPC where an ingestion address is set, otherwise to Kafka."""
+    """Return a client with the settings of the command line: environment and file, below what is given here.
+
+    Spectra go over gRPC where an ingestion address is set, otherwise to Kafka.
+
+    Parameters
+    ----------
+    results, ingestion, kafka : str or None
+        Addresses, host:port.
+
+    Raises
+    ------
+    coronium.runtime.errors.SettingsError
+        A setting is unknown or out of range.
+    """
     from coronium.client.client import Client
     from coronium.client.credentials import Tls
-    from coronium.runtime.brokers import kafka_python_options
 
     settings = load(results, ingestion, kafka)
     files = Tls(settings.ca_file, settings.certificate_file, settings.key_file)
     return Client(
         settings.results_address,
         settings.ingestion_address or None,
-        None if settings.ingestion_address else kafka_python_options(settings.kafka),
+        None if settings.ingestion_address else settings.kafka.connection,
         prefix=settings.kafka.prefix,
         timeout=settings.timeout_seconds,
         tls=files if settings.tls or files != Tls() else None,

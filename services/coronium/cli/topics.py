@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from coronium.cli.options import Json, KafkaAddress
 from coronium.contract.topics import DEFAULT_PARTITIONS
 
-app = typer.Typer(no_args_is_help=True, help="Create or list the topics of the stream.")
+app = typer.Typer(no_args_is_help=True, help="Topics of the stream, and who may do what on them.")
 
 
 @app.command()
@@ -65,3 +66,62 @@ def list_topics(kafka: KafkaAddress = None, as_json: Json = False) -> None:
         kept = "newest of each key" if row["retention_days"] is None else f"{row['retention_days']} days"
         table.add_row(str(row["topic"]), str(row["partitions"] or "[red]missing[/]"), str(row["key"]), kept)
     output.console().print(table)
+
+
+@app.command()
+def access(
+    principal: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=PRINCIPAL", help="Principal of a role, if it is not User:ROLE. May be repeated."),
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Create what is missing on the cluster.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="With --apply: delete entries on our topics and groups that are extra.")
+    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Write the table for docs/security.md.")] = False,
+    kafka: KafkaAddress = None,
+    as_json: Json = False,
+) -> None:
+    """Show who needs which permission on the Kafka cluster, or grant exactly these."""
+    from coronium.cli import access_tables, output, settings
+    from coronium.operations.access import apply as apply_access
+    from coronium.operations.access import grants
+
+    if prune and not apply:
+        raise typer.BadParameter("--prune needs --apply")
+    where, principals = settings.load(kafka=kafka).kafka, access_tables.principals(principal or [])
+    if apply:
+        report = apply_access(where, principals, prune)
+        if as_json:
+            output.write_json(access_tables.report_as_json(report))
+        else:
+            access_tables.print_report(report)
+        return
+    wanted = grants(where.topics, principals)
+    if as_json:
+        output.write_json([access_tables.as_json(grant) for grant in wanted])
+    elif markdown:
+        print(access_tables.markdown(where.topics))
+    else:
+        access_tables.print_grants(wanted)
+
+
+@app.command()
+def user(
+    name: Annotated[str, typer.Argument(help="User that the cluster knows by a SCRAM password.")],
+    password_file: Annotated[Path, typer.Option(metavar="FILE", help="Holds the password; - reads standard input.")],
+    kafka: KafkaAddress = None,
+) -> None:
+    """Create a SCRAM user on the Kafka cluster, or change its password."""
+    import sys
+
+    from coronium.cli import settings
+    from coronium.cli.failures import CommandError
+    from coronium.operations.access import set_password
+
+    text = sys.stdin.read() if str(password_file) == "-" else password_file.read_text(encoding="utf-8")
+    if not (password := text.rstrip("\r\n")):
+        raise CommandError(f"{password_file} holds no password.")
+    where = settings.load(kafka=kafka).kafka
+    set_password(where, name, password)
+    print(f"user {name} has this {where.sasl_mechanism} password now")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Self, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coronium.brokers.connection import KafkaConnection
 from coronium.client.connection import Connection
 from coronium.client.credentials import Tls, tls_from_environment, token_from_environment
 from coronium.client.publishing import AnySpectrum, GrpcPublisher, KafkaPublisher, Publisher, as_message
@@ -36,9 +37,9 @@ class Client:
         host:port of the results service.
     ingestion_address : str or None
         host:port of the ingestion service; spectra go there where `kafka` is None.
-    kafka : str, mapping or None
-        Brokers as host:port[,host:port], or kafka-python's producer options (`bootstrap_servers`,
-        `security_protocol`, ...). Spectra go to Kafka where it is given: faster, and no service in between.
+    kafka : str, KafkaConnection or None
+        Brokers as host:port[,host:port], or those with credentials. Spectra go to Kafka where it is given: faster,
+        and no service in between.
     prefix : str
         First part of the topic names.
     timeout : float
@@ -68,7 +69,7 @@ class Client:
         self,
         results_address: str = "127.0.0.1:50054",
         ingestion_address: str | None = None,
-        kafka: str | Mapping[str, Any] | None = None,
+        kafka: str | KafkaConnection | None = None,
         *,
         prefix: str = DEFAULT_PREFIX,
         timeout: float = 30.0,
@@ -76,7 +77,7 @@ class Client:
         token: str | None = None,
     ) -> None:
         self._ingestion_address = ingestion_address
-        self._kafka = {"bootstrap_servers": kafka} if isinstance(kafka, str) else kafka
+        self._kafka = KafkaConnection(kafka) if isinstance(kafka, str) else kafka
         self._prefix = prefix
         self._timeout = timeout
         self._tls = tls_from_environment() if tls is None else tls
@@ -132,6 +133,8 @@ class Client:
             those before it were published.
         ServiceUnreachable
             The broker or the service does not answer.
+        NotAllowed
+            The cluster does not take this client's password or certificate, or does not let it write spectra.
         ValueError
             There is no such plasma model; nothing was sent.
         """

@@ -18,7 +18,10 @@ class NotFound(ClientError):
 
 
 class NotAllowed(ClientError):
-    """The service does not know the token, or its scopes do not allow this call."""
+    """The service does not know the token, or its scopes do not allow this call; or Kafka refuses.
+
+    Kafka: it does not take this client's password or certificate, or does not permit it to write spectra.
+    """
 
 
 class LimitReached(ClientError):

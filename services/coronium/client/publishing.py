@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import AuthorizationError, KafkaError
 
+from coronium.brokers.connection import CredentialsError, KafkaConnection
+from coronium.brokers.handshake import refusal
 from coronium.client.connection import Connection
-from coronium.client.errors import ServiceUnreachable, SpectrumRejected
+from coronium.client.errors import ClientError, NotAllowed, ServiceUnreachable, SpectrumRejected
 from coronium.contract.conversion import InvalidSpectrum, spectrum_from_message, spectrum_to_message
 from coronium.contract.headers import Headers
 from coronium.contract.identity import fingerprint
@@ -83,21 +85,29 @@ class KafkaPublisher:
 
     Parameters
     ----------
-    options : mapping
-        kafka-python's producer options: `bootstrap_servers`, and `security_protocol`, `sasl_...` or `ssl_...`
-        where the cluster asks for them.
+    connection : KafkaConnection
+        Addresses and credentials.
     prefix : str
         First part of the topic names.
     timeout : float
         Seconds until an unacknowledged record is an error.
+
+    Raises
+    ------
+    NotAllowed
+        The cluster does not let this client in.
+    ServiceUnreachable
+        No broker answers.
+    ClientError
+        A certificate or a key cannot be used.
     """
 
-    def __init__(self, options: Mapping[str, Any], prefix: str, timeout: float) -> None:
+    def __init__(self, connection: KafkaConnection, prefix: str, timeout: float) -> None:
         self._topic = TopicNames(prefix).name(SPECTRA)
-        self._servers = options["bootstrap_servers"]
+        self._connection = connection
         self._timeout = timeout
         milliseconds = round(timeout * 1000)
-        defaults: dict[str, Any] = {
+        options: dict[str, Any] = {
             "acks": "all",
             # Results are idempotent, so a record that a retry doubles costs nothing; and not every broker that
             # speaks the protocol knows idempotent producers.
@@ -110,9 +120,14 @@ class KafkaPublisher:
             "request_timeout_ms": milliseconds,
         }
         try:
-            self._producer = KafkaProducer(**{**defaults, **options})
+            options |= connection.options()
+        except CredentialsError as error:
+            raise ClientError(_sentence(str(error))) from None
+        self._see_that_we_are_let_in()
+        try:
+            self._producer = KafkaProducer(**options)
         except KafkaError as error:
-            raise self._unreachable(error) from error
+            raise self._explained(error) from error
 
     def publish(self, spectra: Iterable[spectrum_pb2.Spectrum]) -> Iterator[str]:
         """Publish spectra under their targets; yield each fingerprint when the broker has the record."""
@@ -129,7 +144,7 @@ class KafkaPublisher:
                 self._acknowledged(waiting)
             raise
         except KafkaError as error:
-            raise self._unreachable(error) from error
+            raise self._explained(error) from error
 
     def close(self) -> None:
         """Close the connection; everything yielded was acknowledged before."""
@@ -149,11 +164,31 @@ class KafkaPublisher:
             headers=list(Headers.new().encode().items()),
         )
 
-    def _unreachable(self, error: KafkaError) -> ServiceUnreachable:
+    def _see_that_we_are_let_in(self) -> None:
+        """Raise `NotAllowed` where a broker refuses this client."""
+        if (refused := refusal(self._connection)) is not None:
+            raise NotAllowed(_sentence(refused))
+
+    def _explained(self, error: KafkaError) -> ClientError:
+        servers = self._connection.bootstrap_servers
+        if isinstance(error, AuthorizationError):
+            return NotAllowed(
+                f"Kafka at {servers} does not let {self._connection.who} write to {self._topic}: ask its operator for "
+                "the publisher's permissions (`coronium topics access`)."
+            )
+        try:
+            # The library tries again in silence, with a password that was changed too.
+            self._see_that_we_are_let_in()
+        except NotAllowed as denied:
+            return denied
         return ServiceUnreachable(
-            f"Kafka at {self._servers} did not take the spectrum: check that the broker runs and that the topic "
+            f"Kafka at {servers} did not take the spectrum: check that the broker runs and that the topic "
             f"{self._topic} exists (`coronium topics create`) ({str(error).rstrip('.')})."
         )
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
 
 
 class GrpcPublisher:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
-from coronium.contract.topics import FEATURES, OBSERVATIONS, StageName, Topic
+from coronium.contract.flow import PRODUCTS, SOURCES
+from coronium.contract.topics import FEATURES, StageName
 from coronium.extraction.settings import ExtractionSettings
 from coronium.network.files import WeightsError, combined_version
 from coronium.runtime import metrics
@@ -32,7 +33,8 @@ class ExtractionStage(Stage[bytes, "Extracted"]):
     """
 
     name = StageName.EXTRACTION
-    sources: ClassVar[tuple[Topic, ...]] = (OBSERVATIONS,)
+    sources = SOURCES[StageName.EXTRACTION]
+    products = PRODUCTS[StageName.EXTRACTION]
     worker = "coronium.extraction.worker:create"
 
     def __init__(self, settings: ExtractionSettings) -> None:

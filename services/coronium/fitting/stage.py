@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from aiokafka.errors import KafkaError
 from google.protobuf.message import DecodeError
 
-from coronium.contract.topics import EPOCHS, FEATURES, POSTERIORS, StageName, Topic
+from coronium.contract.flow import MEMORY, PRODUCTS, SOURCES
+from coronium.contract.topics import EPOCHS, POSTERIORS, StageName
 from coronium.fitting.epochs import Epochs, epoch_key
 from coronium.fitting.jobs import FitJob, Fitted
 from coronium.fitting.settings import FittingSettings, warm_kinds
@@ -27,7 +28,9 @@ class FittingStage(Stage[FitJob, Fitted]):
     """
 
     name = StageName.FITTING
-    sources: ClassVar[tuple[Topic, ...]] = (FEATURES,)
+    sources = SOURCES[StageName.FITTING]
+    products = PRODUCTS[StageName.FITTING]
+    memory = MEMORY[StageName.FITTING]
     worker: ClassVar[str | None] = "coronium.fitting.worker:create"
 
     def __init__(self, settings: FittingSettings) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from coronium.contract.topics import OBSERVATIONS, SPECTRA, StageName, Topic
+from coronium.contract.flow import PRODUCTS, SOURCES
+from coronium.contract.topics import OBSERVATIONS, StageName
 from coronium.ingestion.canonicalise import observation
 from coronium.ingestion.checks import check, parse
 from coronium.ingestion.duplicates import RecentFingerprints
@@ -48,7 +48,8 @@ class IngestionStage(Stage[Ingested, Ingested]):
     """
 
     name = StageName.INGESTION
-    sources: ClassVar[tuple[Topic, ...]] = (SPECTRA,)
+    sources = SOURCES[StageName.INGESTION]
+    products = PRODUCTS[StageName.INGESTION]
     batch_size = 32
     batch_seconds = 0.02
 

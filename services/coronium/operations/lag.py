@@ -10,27 +10,13 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 
-from coronium.contract.topics import (
-    DEAD_LETTERS,
-    FEATURES,
-    OBSERVATIONS,
-    POSTERIORS,
-    SPECTRA,
-    StageName,
-    Topic,
-)
+from coronium.contract.access import Role, permissions
+from coronium.contract.flow import SOURCES
 from coronium.runtime import metrics
-from coronium.runtime.admin import admin_client, existing, unreachable
+from coronium.runtime.access import require
+from coronium.runtime.admin import admin_client, explained
 from coronium.runtime.errors import StartError
 from coronium.runtime.settings import KafkaSettings
-
-SOURCES: dict[StageName, tuple[Topic, ...]] = {
-    StageName.INGESTION: (SPECTRA,),
-    StageName.EXTRACTION: (OBSERVATIONS,),
-    StageName.FITTING: (FEATURES,),
-    StageName.RESULTS: (POSTERIORS, OBSERVATIONS, *DEAD_LETTERS.values()),
-}
-"""What each stage consumes, as its class says too: known here without loading any service."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +43,17 @@ def group_lags(kafka: KafkaSettings) -> list[GroupLag]:
     ------
     Unreachable
         No broker answers.
+    Refused
+        We are not let in, or may not describe a topic or a group.
     StartError
         Topics are missing.
     """
-    there = existing(kafka)
+    partitions = require(kafka, permissions(Role.LAG_EXPORTER, kafka.topics))
     admin = admin_client(kafka)
     try:
-        return list(_lags(kafka, admin, there))
-    except KafkaError:
-        raise unreachable(kafka) from None
+        return list(_lags(kafka, admin, partitions))
+    except KafkaError as error:
+        raise explained(kafka, error) from None
     finally:
         admin.close()
 
@@ -94,8 +82,6 @@ def _lags(kafka: KafkaSettings, admin: KafkaAdminClient, there: dict[str, int]) 
         group = kafka.topics.group(stage)
         for topic in topics:
             name = kafka.topics.name(topic)
-            if name not in there:
-                raise StartError(f"there is no topic {name}; create it with `coronium topics create`.")
             partitions = [TopicPartition(name, number) for number in range(there[name])]
             committed = {
                 partition: found.offset

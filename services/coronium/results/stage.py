@@ -11,7 +11,8 @@ from google.protobuf.message import DecodeError
 from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from coronium.contract.topics import DEAD_LETTERS, OBSERVATIONS, POSTERIORS, StageName, Topic, TopicNames
+from coronium.contract.flow import PRODUCTS, SOURCES
+from coronium.contract.topics import DEAD_LETTERS, OBSERVATIONS, POSTERIORS, StageName, TopicNames
 from coronium.results.database import check_schema, unreachable, upgrade
 from coronium.results.records import Entry, InvalidRecord, Record, Table, entry
 from coronium.results.store import Outcome, Store
@@ -46,7 +47,8 @@ class ResultsStage(Stage[Entry, Stored]):
     """
 
     name: ClassVar[StageName] = StageName.RESULTS
-    sources: ClassVar[tuple[Topic, ...]] = (POSTERIORS, OBSERVATIONS, *DEAD_LETTERS.values())
+    sources = SOURCES[StageName.RESULTS]
+    products = PRODUCTS[StageName.RESULTS]
     # A batch of the largest observations still takes a quarter of a gigabyte.
     batch_size = 32
     batch_seconds = 0.1

@@ -5,11 +5,18 @@ from dataclasses import dataclass
 
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import (
+    AuthorizationError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+)
 
+from coronium.brokers.handshake import refusal
 from coronium.contract.topics import DEFAULT_PARTITIONS, Topic
-from coronium.runtime.brokers import kafka_python_options
-from coronium.runtime.errors import Unreachable
+from coronium.runtime.brokers import connection_options
+from coronium.runtime.errors import Refused, StartError, Unreachable
 from coronium.runtime.settings import KafkaSettings
 
 _CONNECT_MILLISECONDS = 5_000
@@ -44,13 +51,26 @@ class TopicReport:
 
 
 def admin_client(kafka: KafkaSettings) -> KafkaAdminClient:
-    """Connect. Raises `Unreachable`."""
+    """Connect.
+
+    Raises
+    ------
+    SettingsError
+        A certificate or a key cannot be used.
+    Refused
+        A broker does not let us in.
+    Unreachable
+        None answers.
+    """
+    options = connection_options(kafka)
+    if (refused := refusal(kafka.connection)) is not None:
+        raise Refused(f"{refused}.")
     library = logging.getLogger("kafka")
     level = library.level
     # Every try is an error line of its own; the one sentence says it all.
     library.setLevel(logging.CRITICAL)
     try:
-        return KafkaAdminClient(**kafka_python_options(kafka), bootstrap_timeout_ms=_CONNECT_MILLISECONDS)
+        return KafkaAdminClient(**options, bootstrap_timeout_ms=_CONNECT_MILLISECONDS)
     except KafkaError:
         raise unreachable(kafka) from None
     finally:
@@ -65,13 +85,24 @@ def unreachable(kafka: KafkaSettings) -> Unreachable:
     )
 
 
+def explained(kafka: KafkaSettings, error: KafkaError) -> StartError:
+    """Return the error to tell for one of the library's."""
+    if isinstance(error, AuthorizationError):
+        what = {TopicAuthorizationFailedError: "a topic", GroupAuthorizationFailedError: "a group"}
+        return Refused(
+            f"{kafka.connection.who} lacks a permission on {what.get(type(error), 'the cluster itself')} at the Kafka "
+            f"cluster {kafka.bootstrap_servers}; `coronium topics access` lists what everybody needs."
+        )
+    return unreachable(kafka)
+
+
 def existing(kafka: KafkaSettings) -> dict[str, int]:
-    """Return all topics of the cluster with their partition counts. Raises `Unreachable`."""
+    """Return all topics that we may see with their partition counts. Raises what `admin_client` raises."""
     admin = admin_client(kafka)
     try:
         return {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
-    except KafkaError:
-        raise unreachable(kafka) from None
+    except KafkaError as error:
+        raise explained(kafka, error) from None
     finally:
         admin.close()
 
@@ -92,6 +123,8 @@ def create_topics(
 
     Raises
     ------
+    Refused
+        A broker does not let us in, or we may not create topics.
     Unreachable
         The broker does not answer.
     """
@@ -106,8 +139,8 @@ def create_topics(
         }
         # The answer comes before every broker knows the topic.
         admin.wait_for_topics(list(wanted))
-    except KafkaError:
-        raise unreachable(kafka) from None
+    except KafkaError as error:
+        raise explained(kafka, error) from None
     finally:
         admin.close()
     there = existing(kafka)

@@ -14,11 +14,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 
+from coronium.contract.access import stage_permissions
 from coronium.contract.headers import Headers
 from coronium.runtime import admin, metrics
 from coronium.runtime import logging as logs
+from coronium.runtime.access import require
 from coronium.runtime.attempts import Attempts
 from coronium.runtime.control import Control, ControlServicer
 from coronium.runtime.errors import EXIT_DONE, EXIT_FAILED, StartError
@@ -163,11 +165,9 @@ class _Application:
             raise StartError(f"metrics cannot be served on {host}:{port}: the port is taken; choose another.") from None
 
     async def _check_topics(self) -> None:
-        kafka = self._settings.kafka
-        there = await asyncio.to_thread(admin.existing, kafka)
-        missing = [name for name, _ in kafka.topics if name not in there]
-        if missing:
-            raise StartError(f"there is no topic {', '.join(missing)}; create them with `coronium topics create`.")
+        kafka, stage = self._settings.kafka, self._stage
+        needed = stage_permissions(stage.name, stage.sources, stage.products, stage.memory, kafka.topics)
+        await asyncio.to_thread(require, kafka, needed)
 
     async def _until_stopped(self, running: asyncio.Task[None]) -> None:
         """Return on SIGTERM or a drain; end the process when the loop or faust has failed."""
@@ -179,6 +179,12 @@ class _Application:
                 log.critical("the loop failed; nothing of its batch is committed", exc_info=running.exception())
                 exit_now(EXIT_FAILED)
             failure = self._app.crash_reason or (self._starting.done() and self._starting.exception())
+            if isinstance(failure, GroupAuthorizationFailedError):
+                log.critical(
+                    "the group is forbidden to us; nothing of the batch is committed",
+                    extra={"detail": f"{self._settings.kafka.connection.who}: {failure!r}"},
+                )
+                exit_now(EXIT_FAILED)
             if self._app.crashed or failure:
                 log.critical("faust failed; nothing of the batch is committed", exc_info=failure)
                 exit_now(EXIT_FAILED)

@@ -1,46 +1,31 @@
-"""How each Kafka client library of the project is told to connect."""
+"""How each Kafka client library of the services is told to connect."""
 
-import ssl
 from typing import Any
 
+from coronium.brokers.connection import CredentialsError
 from coronium.contract.limits import MAX_FETCH_BYTES
+from coronium.runtime.errors import SettingsError
 from coronium.runtime.settings import KafkaSettings
 
 
-def aiokafka_options(kafka: KafkaSettings) -> dict[str, Any]:
-    """Return connection options of an aiokafka client."""
-    options: dict[str, Any] = {
-        "bootstrap_servers": kafka.bootstrap_servers,
-        "security_protocol": kafka.security_protocol,
-    }
-    if kafka.security_protocol.endswith("SSL"):
-        options["ssl_context"] = ssl_context(kafka)
-    if kafka.security_protocol.startswith("SASL"):
-        options |= {
-            "sasl_mechanism": kafka.sasl_mechanism,
-            "sasl_plain_username": kafka.username,
-            "sasl_plain_password": kafka.password.get_secret_value(),
-        }
-    return options
+def connection_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """Return connection options, which kafka-python and aiokafka name alike.
 
-
-def kafka_python_options(kafka: KafkaSettings) -> dict[str, Any]:
-    """Return connection options of a kafka-python client."""
-    return aiokafka_options(kafka)
-
-
-def ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
-    """Return the TLS context of the settings."""
-    context = ssl.create_default_context(cafile=kafka.ca_file or None)
-    if kafka.certificate_file:
-        context.load_cert_chain(kafka.certificate_file, kafka.key_file or None)
-    return context
+    Raises
+    ------
+    SettingsError
+        A certificate or a key cannot be used.
+    """
+    try:
+        return kafka.connection.options()
+    except CredentialsError as error:
+        raise SettingsError(f"{error}.") from None
 
 
 def reader_options(kafka: KafkaSettings) -> dict[str, Any]:
-    """Return options of an aiokafka consumer without a group."""
+    """Return options of an aiokafka consumer without a group. Raises `SettingsError`."""
     return {
-        **aiokafka_options(kafka),
+        **connection_options(kafka),
         "group_id": None,
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",

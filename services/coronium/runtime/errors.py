@@ -30,6 +30,10 @@ class SettingsError(StartError):
         super().__init__(sentence, EXIT_USAGE)
 
 
+class Refused(StartError):
+    """A broker answers and does not let us in, or does not let us do what we need."""
+
+
 class Unreachable(StartError):
     """A broker, database or service does not answer."""
 

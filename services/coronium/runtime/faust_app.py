@@ -13,7 +13,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import faust
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka import TopicPartition
+from aiokafka.errors import (
+    CommitFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.partitioner import murmur2
 from faust.exceptions import ConsumerNotStarted, ProducerSendError
 from faust.types import TP
@@ -21,15 +28,18 @@ from faust.types import TP
 from coronium.contract.headers import Headers
 from coronium.contract.limits import MAX_FETCH_BYTES, MAX_PRODUCE_BYTES
 from coronium.contract.topics import TopicNames
-from coronium.runtime.brokers import ssl_context
+from coronium.runtime.brokers import connection_options
+from coronium.runtime.faust_transport import PatientTransport
 from coronium.runtime.positions import Positions
-from coronium.runtime.settings import ServiceSettings
+from coronium.runtime.settings import KafkaSettings, ServiceSettings
 from coronium.runtime.stage import Incoming, Outgoing, Stage, Transient
 
 NEVER = 1_000_000.0
 """Seconds; for faust's watchdogs, whose part our own deadlines play."""
 
 PRODUCE_SECONDS = 20.0
+
+METADATA_MILLISECONDS = 30_000
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +49,9 @@ class _App(faust.App):
         # Its tables would live there, in the working directory; a stage keeps nothing on disk.
         return
 
+    def _new_transport(self) -> PatientTransport:
+        return PatientTransport(self.conf.broker_consumer, self)
+
 
 def create_app(stage: Stage[Any, Any], settings: ServiceSettings) -> faust.App:
     """Return the faust application of a stage; nothing is connected yet."""
@@ -46,7 +59,7 @@ def create_app(stage: Stage[Any, Any], settings: ServiceSettings) -> faust.App:
     app = _App(
         kafka.topics.group(stage.name),
         broker=[f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")],
-        broker_credentials=_credentials(settings),
+        broker_credentials=_credentials(kafka),
         broker_client_id=f"{kafka.topics.group(stage.name)}-{settings.replica}",
         broker_session_timeout=kafka.session_seconds,
         broker_heartbeat_interval=kafka.heartbeat_seconds,
@@ -59,6 +72,8 @@ def create_app(stage: Stage[Any, Any], settings: ServiceSettings) -> faust.App:
         broker_commit_livelock_soft_timeout=NEVER,
         consumer_max_fetch_size=MAX_FETCH_BYTES,
         consumer_auto_offset_reset="earliest",
+        # A topic that was forbidden at a rebalance is seen to be there again after this time.
+        consumer_metadata_max_age_ms=METADATA_MILLISECONDS,
         producer_acks=-1,
         producer_max_request_size=MAX_PRODUCE_BYTES,
         producer_request_timeout=PRODUCE_SECONDS,
@@ -80,18 +95,16 @@ def create_app(stage: Stage[Any, Any], settings: ServiceSettings) -> faust.App:
     return app
 
 
-def _credentials(settings: ServiceSettings) -> Any:
-    kafka = settings.kafka
-    if kafka.security_protocol.startswith("SASL"):
+def _credentials(kafka: KafkaSettings) -> Any:
+    options, connection = connection_options(kafka), kafka.connection
+    if connection.sasl:
         return faust.SASLCredentials(
-            username=kafka.username,
-            password=kafka.password.get_secret_value(),
-            mechanism=kafka.sasl_mechanism,
-            ssl_context=ssl_context(kafka) if kafka.security_protocol == "SASL_SSL" else None,
+            username=connection.username,
+            password=connection.password,
+            mechanism=connection.sasl_mechanism,
+            ssl_context=options.get("ssl_context"),
         )
-    if kafka.security_protocol == "SSL":
-        return faust.SSLCredentials(context=ssl_context(kafka))
-    return None
+    return faust.SSLCredentials(context=options["ssl_context"]) if connection.encrypted else None
 
 
 class StreamClient:
@@ -245,8 +258,24 @@ class StreamClient:
         )
 
     async def commit(self, offsets: Mapping[tuple[str, int], int]) -> bool:
-        """Commit the next offsets to read; False where the partitions have gone meanwhile."""
-        return await self._consumer._commit({TP(*tp): offset for tp, offset in offsets.items()})
+        """Commit the next offsets to read; False where the partitions have gone meanwhile.
+
+        Raises
+        ------
+        Transient
+            The broker does not permit it now.
+        """
+        thread = self._consumer._thread
+        ours = self.app.consumer.assignment()
+        wanted = {TopicPartition(*tp): offset for tp, offset in offsets.items() if TP(*tp) in ours}
+        try:
+            # Not faust's own way, which ends the application at any refusal.
+            await thread.call_thread(thread._ensure_consumer().commit, wanted)
+        except CommitFailedError:
+            return False
+        except (TopicAuthorizationFailedError, GroupAuthorizationFailedError) as error:
+            raise Transient(f"the broker lets us not commit: {error!r}") from error
+        return True
 
     def lag(self) -> dict[str, int]:
         """Return the records behind the end by topic suffix, over our partitions, as far as the fetcher knows."""

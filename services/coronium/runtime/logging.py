@@ -15,6 +15,9 @@ _trace: contextvars.ContextVar[str] = contextvars.ContextVar("trace", default=""
 LIBRARIES = ("faust", "mode", "aiokafka", "kafka", "asyncio", "grpc")
 """Loggers that speak at warning and above unless the level is debug."""
 
+WIRE = ("aiokafka.conn", "kafka.net.connection", "kafka.protocol.parser")
+"""Loggers that write every byte of a conversation at level debug, a password among them: they never do."""
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -55,6 +58,8 @@ def set_level(level: str) -> None:
     logging.getLogger().setLevel(level.upper())
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(level.upper() if level in ("debug", "error") else "WARNING")
+    for name in WIRE:
+        logging.getLogger(name).setLevel("INFO" if level == "debug" else "NOTSET")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from coronium.brokers.connection import KafkaConnection, SaslMechanism, SecurityProtocol
 from coronium.contract.topics import DEFAULT_PREFIX, TopicNames
 from coronium.runtime import settings_sources
 from coronium.runtime.errors import SettingsError
@@ -41,25 +42,38 @@ class KafkaSettings(Section):
         default=45.0, gt=0, description="A replica that is silent for this long loses its partitions."
     )
     heartbeat_seconds: float = Field(default=3.0, gt=0, description="Time between two heartbeats.")
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+    security_protocol: SecurityProtocol = Field(
         default="PLAINTEXT", description="Encryption and authentication of the connection."
     )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        default="SCRAM-SHA-512", description="Mechanism where the protocol is SASL."
-    )
+    sasl_mechanism: SaslMechanism = Field(default="SCRAM-SHA-512", description="Mechanism where the protocol is SASL.")
     username: str = Field(default="", description="User where the protocol is SASL.")
     password: SecretStr = Field(default=SecretStr(""), description="Password where the protocol is SASL.")
     ca_file: str = Field(default="", description="Certificate authority of the brokers; empty: the system's.")
     certificate_file: str = Field(default="", description="Certificate of this client.")
-    key_file: str = Field(default="", description="Private key of this client.")
+    key_file: str = Field(default="", description="Private key of this client; empty: it stands in certificate_file.")
+    key_password: SecretStr = Field(default=SecretStr(""), description="Password of the private key, if it has one.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.heartbeat_seconds * 3 > self.session_seconds:
             raise ValueError("three heartbeats must fit into session_seconds")
-        if self.security_protocol.startswith("SASL") and not self.username:
-            raise ValueError("SASL needs a username and a password")
+        _ = self.connection
         return self
+
+    @property
+    def connection(self) -> KafkaConnection:
+        """Addresses and credentials."""
+        return KafkaConnection(
+            self.bootstrap_servers,
+            self.security_protocol,
+            self.sasl_mechanism,
+            self.username,
+            self.password.get_secret_value(),
+            self.ca_file,
+            self.certificate_file,
+            self.key_file,
+            self.key_password.get_secret_value(),
+        )
 
     @property
     def topics(self) -> TopicNames:

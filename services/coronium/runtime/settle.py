@@ -178,7 +178,7 @@ class Settler:
         for incoming in incomings:
             tp = (incoming.topic, incoming.partition)
             offsets[tp] = max(offsets.get(tp, 0), incoming.offset + 1)
-        if not await self._client.commit(offsets):
+        if not await self.patiently(lambda: self._client.commit(offsets)):
             raise Abandoned
         for outcome in outcomes:
             self._tell(outcome)

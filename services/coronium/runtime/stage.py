@@ -149,6 +149,10 @@ class Stage(ABC, Generic[Job, Result]):
         Names the consumer group, the dead letters, the settings and the metrics.
     sources : tuple of Topic
         What the stage consumes.
+    products : tuple of Topic
+        What `encode` may produce for, beside what the loop itself writes: who runs the stage must be allowed to.
+    memory : tuple of Topic
+        Compacted topics that the stage reads by itself, for `assigned`.
     worker : str or None
         ``"package.module:factory"`` of the `Worker`, or None where `work` runs in the parent process.
     batch_size : int
@@ -159,6 +163,8 @@ class Stage(ABC, Generic[Job, Result]):
 
     name: ClassVar[StageName]
     sources: ClassVar[tuple[Topic, ...]]
+    products: ClassVar[tuple[Topic, ...]]
+    memory: ClassVar[tuple[Topic, ...]] = ()
     worker: ClassVar[str | None] = None
     batch_size: int = 1
     batch_seconds: float = 0.1

@@ -1,0 +1,1 @@
+"""How a Kafka cluster is reached, and why one lets nobody in."""
