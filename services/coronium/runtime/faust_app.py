@@ -17,6 +17,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import (
     CommitFailedError,
     GroupAuthorizationFailedError,
+    IllegalStateError,
     KafkaError,
     MessageSizeTooLargeError,
     TopicAuthorizationFailedError,
@@ -271,7 +272,8 @@ class StreamClient:
         try:
             # Not faust's own way, which ends the application at any refusal.
             await thread.call_thread(thread._ensure_consumer().commit, wanted)
-        except CommitFailedError:
+        except (CommitFailedError, IllegalStateError):
+            # Refused by the group, or taken from us while the consumer's thread was asked.
             return False
         except (TopicAuthorizationFailedError, GroupAuthorizationFailedError) as error:
             raise Transient(f"the broker lets us not commit: {error!r}") from error
