@@ -25,6 +25,7 @@ from kafka.errors import (
 )
 
 from coronium import Client, NotAllowed
+from coronium.brokers.handshake import refusal
 from coronium.contract.access import Operation, Resource, Role, permissions
 from coronium.contract.topics import (
     DEAD_LETTERS,
@@ -257,9 +258,9 @@ def test_a_user_is_made_and_given_another_password(secure, administrator):
     access.set_password(administrator.kafka, "new-user", "first")
     first = Stream(administrator.address, PREFIX, secure.credentials("new-user") | {"password": "first"})
     second = Stream(administrator.address, PREFIX, first.credentials | {"password": "second"})
-    admin_client(first.kafka).close()
+    eventually(lambda: refusal(first.kafka.connection) is None, 20, "the first password")
     access.set_password(administrator.kafka, "new-user", "second")
-    admin_client(second.kafka).close()
+    eventually(lambda: refusal(second.kafka.connection) is None, 20, "the second password")
     with pytest.raises(Refused, match="refuses user new-user"):
         admin_client(first.kafka)
     with pytest.raises(Refused, match="user stranger cannot set the password of new-user"):

@@ -157,7 +157,7 @@ def apply(kafka: KafkaSettings, principals: Mapping[Role, str], prune: bool = Fa
 
 
 def set_password(kafka: KafkaSettings, user: str, password: str) -> None:
-    """Create a SCRAM user, or change its password. Raises as `apply` does.
+    """Create a SCRAM user, or change its password; the brokers know it a moment later. Raises as `apply` does.
 
     Parameters
     ----------
