@@ -27,12 +27,17 @@ DATABASE = f"postgresql://coronium:{SECRET}@127.0.0.1:1/coronium"
 
 
 def secret_fields() -> list[tuple[str, Leaf]]:
-    """Every leaf of every service's settings that its name or its type calls a secret."""
+    """Every leaf of every service's settings that its name or its type calls a secret; yes or no is none."""
     return [
         (service.value, leaf)
         for service in Service
         for leaf in leaves(settings_class(service.value))
-        if leaf.secret or (LOOKS_SECRET.search(leaf.path[-1]) and not leaf.path[-1].endswith("_file"))
+        if leaf.secret
+        or (
+            LOOKS_SECRET.search(leaf.path[-1])
+            and not leaf.path[-1].endswith("_file")
+            and leaf.field.annotation is not bool
+        )
     ]
 
 
