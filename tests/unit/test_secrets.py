@@ -26,6 +26,10 @@ LOOKS_SECRET = re.compile(r"password|secret|token|credential|passphrase|private|
 DATABASE = f"postgresql://coronium:{SECRET}@127.0.0.1:1/coronium"
 
 
+COMPANIONS = {"kafka.password": {"KAFKA__SECURITY_PROTOCOL": "SASL_SSL", "KAFKA__USERNAME": "somebody"}}
+"""What must be set with a secret for the settings to hold together."""
+
+
 def secret_fields() -> list[tuple[str, Leaf]]:
     """Every leaf of every service's settings that its name or its type calls a secret; yes or no is none."""
     return [
@@ -86,6 +90,8 @@ def test_a_secret_is_masked_wherever_settings_are_shown(
         monkeypatch.setenv(f"{name}_FILE", str(tmp_path / "secret"))
     else:
         monkeypatch.setenv(name, value_of(leaf))
+    for setting, value in COMPANIONS.get(".".join(leaf.path), {}).items():
+        monkeypatch.setenv(f"CORONIUM_{service.upper()}__{setting}", value)
     settings: object = settings_class(service).load()
     shown = [repr(settings), str(settings), settings.model_dump_json(), logged(settings)]  # type: ignore[attr-defined]
     for as_json in (False, True):
