@@ -5,8 +5,29 @@ import time
 import pytest
 
 from coronium.contract import limits
-from coronium.contract.headers import PRODUCED_AT_HEADER, SCHEMA_VERSION_HEADER, Headers, UnknownSchema
-from coronium.contract.topics import ATTEMPTS, CONTROL, DEAD_LETTERS, EPOCHS, SPECTRA, TOPICS, StageName, TopicNames
+from coronium.contract.headers import (
+    PRODUCED_AT_HEADER,
+    REPLAY_OF_HEADER,
+    SCHEMA_VERSION_HEADER,
+    Headers,
+    Place,
+    UnknownSchema,
+)
+from coronium.contract.topics import (
+    ATTEMPTS,
+    CONTROL,
+    DEAD_LETTERS,
+    EPOCHS,
+    FEATURES,
+    OBSERVATIONS,
+    POSTERIORS,
+    REPLAYS,
+    SPECTRA,
+    TOPICS,
+    StageName,
+    TopicNames,
+)
+from coronium.runtime.settings import RetentionSettings
 
 
 def test_names_follow_the_prefix() -> None:
@@ -32,14 +53,34 @@ def test_what_must_be_remembered_is_compacted_and_kept_for_ever() -> None:
         assert (configuration["retention.ms"] == "-1") == topic.compacted
 
 
+def test_each_kind_of_topic_is_kept_for_its_time_and_the_settings_change_it() -> None:
+    def days(retention: RetentionSettings) -> list[float]:
+        topics = (SPECTRA, OBSERVATIONS, FEATURES, POSTERIORS, DEAD_LETTERS[StageName.FITTING])
+        return [topic.retention_milliseconds(retention.by_kind) / 86_400_000 for topic in topics]
+
+    assert days(RetentionSettings()) == [30, 7, 7, 90, 90]
+    changed = RetentionSettings(spectra_days=60, intermediate_days=0.5, posteriors_days=365, dead_letters_days=10)
+    assert days(changed) == [60, 0.5, 0.5, 365, 10]
+    assert SPECTRA.configuration(changed.by_kind)["retention.ms"] == str(60 * 86_400_000)
+    # What says that a dead letter was replayed lasts as long as the letter.
+    assert REPLAYS.kept is DEAD_LETTERS[StageName.FITTING].kept
+
+
 def test_every_limit_leaves_room_for_the_one_below() -> None:
     assert limits.MAX_SPECTRUM_BYTES < limits.MAX_RECORD_BYTES < limits.MAX_DEAD_LETTER_BYTES
     assert limits.MAX_DEAD_LETTER_BYTES < limits.MAX_PRODUCE_BYTES <= limits.MAX_FETCH_BYTES
 
 
 def test_headers_come_back_as_they_went() -> None:
-    headers = Headers("0" * 32, produced_at=1_700_000_000.25, origin_at=1_600_000_000.5, replay_id="night-3")
+    place = Place("coronium.spectra.v1", 3, 12_345)
+    headers = Headers("0" * 32, 1_700_000_000.25, 1_600_000_000.5, replay_id="night-3", replay_of=place)
     assert Headers.decode(headers.encode(), timestamp=0.0) == headers
+    assert headers.following().replay_of == place
+
+
+@pytest.mark.parametrize("value", [b"", b"spectra", b"spectra/1", b"spectra/1/x", b"/1/2", b"spectra/-1/2", b"a/1/2/3"])
+def test_a_place_that_cannot_be_read_is_none(value: bytes) -> None:
+    assert Headers.decode({REPLAY_OF_HEADER: value}, timestamp=0.0).replay_of is None
 
 
 def test_a_record_without_headers_begins_a_trace_at_its_own_time() -> None:

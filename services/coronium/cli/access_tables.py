@@ -74,7 +74,7 @@ def report_as_json(report: AccessReport) -> dict[str, Any]:
 
 def markdown(names: TopicNames) -> str:
     """Return the table of docs/security.md: a row for each role, names without the prefix."""
-    lines = ["| principal | who | Read | Write | Describe, Create | groups |", "|---|---|---|---|---|---|"]
+    lines = ["| principal | who | Read | Write | else | groups |", "|---|---|---|---|---|---|"]
     for role in Role:
         granted = permissions(role, names)
         topics = [permission for permission in granted if permission.resource is Resource.TOPIC]
@@ -82,7 +82,7 @@ def markdown(names: TopicNames) -> str:
         columns = [
             _names(names, [p for p in topics if p.operation == "Read"]),
             _names(names, [p for p in topics if p.operation == "Write"]),
-            _operations(names, [p for p in topics if p.operation in ("Describe", "Create")]),
+            _operations(names, [p for p in topics if p.operation not in ("Read", "Write")]),
             _operations(names, groups),
         ]
         lines.append(f"| `User:{role}` | {PURPOSES[role]} | {' | '.join(columns)} |")

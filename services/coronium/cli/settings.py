@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, SecretStr
 
-from coronium.runtime.settings import KafkaSettings, Settings
+from coronium.runtime.settings import KafkaSettings, RetentionSettings, Settings
 
 if TYPE_CHECKING:
     from coronium.client.client import Client
@@ -18,6 +18,7 @@ class ClientSettings(Settings):
     service: ClassVar[str] = "client"
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     results_address: str = Field(default="127.0.0.1:50054", description="host:port of the results service.")
     ingestion_address: str = Field(
         default="", description="host:port of the ingestion service: publish over gRPC instead of Kafka."

@@ -20,41 +20,83 @@ def create(
     kafka: KafkaAddress = None,
     as_json: Json = False,
 ) -> None:
-    """Create the topics that are missing; existing ones are reported, never changed."""
+    """Create the topics that are missing; existing ones are reported, never changed.
+
+    CORONIUM_CLIENT__RETENTION__SPECTRA_DAYS, ..._INTERMEDIATE_DAYS, ..._POSTERIORS_DAYS and ..._DEAD_LETTERS_DAYS
+    say how long the broker keeps records.
+    """
     from coronium.cli import output, settings
     from coronium.runtime.admin import create_topics
 
-    reports = create_topics(settings.load(kafka=kafka).kafka, partitions, replication)
+    where = settings.load(kafka=kafka)
+    reports = create_topics(where.kafka, partitions, replication, where.retention.by_kind)
     if as_json:
-        output.write_json([{**vars(report), "differs": report.differs} for report in reports])
+        output.write_json(
+            [
+                {**vars(report), "differs": report.differs, "retention_differs": report.retention_differs}
+                for report in reports
+            ]
+        )
         return
     for report in reports:
         state = "created" if report.created else "exists"
         if report.differs:
-            state = f"exists with {report.partitions} partitions instead of {report.wanted}; left as it is"
+            state += f" with {report.partitions} partitions instead of {report.wanted}; left as it is"
+        if report.retention_ms is not None and report.retention_differs:
+            state += (
+                f"; keeps records for {_kept(report.retention_ms)} instead of {_kept(report.wanted_retention_ms)}, "
+                "which `coronium topics set-retention` changes"
+            )
         print(f"{report.name}: {state}")
+
+
+@app.command("set-retention")
+def set_retention(kafka: KafkaAddress = None, as_json: Json = False) -> None:
+    """Make existing topics keep records as long as the settings say.
+
+    A shorter time than before lets the broker delete what is older at once; nothing brings it back.
+    """
+    from coronium.cli import output, settings
+    from coronium.runtime import admin
+
+    where = settings.load(kafka=kafka)
+    changed = admin.set_retention(where.kafka, where.retention.by_kind)
+    if as_json:
+        output.write_json(
+            [
+                {"topic": name, "retention_ms_before": before, "retention_ms": after}
+                for name, (before, after) in changed.items()
+            ]
+        )
+        return
+    for name, (before, after) in changed.items():
+        print(f"{name}: keeps records for {_kept(after)}; before {_kept(before)}")
+    if not changed:
+        print("All topics keep their records as long as the settings say.")
 
 
 @app.command("list")
 def list_topics(kafka: KafkaAddress = None, as_json: Json = False) -> None:
-    """List the topics of the stream, and what is missing."""
+    """List the topics of the stream as the broker has them, and what is missing."""
     from rich.table import Table
 
     from coronium.cli import output, settings
-    from coronium.runtime.admin import existing
+    from coronium.runtime.admin import existing, retentions
 
-    where = settings.load(kafka=kafka).kafka
-    there = existing(where)
+    where = settings.load(kafka=kafka)
+    there = existing(where.kafka)
+    kept = retentions(where.kafka, [name for name, _ in where.kafka.topics if name in there])
     rows = [
         {
             "topic": name,
             "partitions": there.get(name),
             "key": topic.key,
             "message": topic.message,
-            "retention_days": None if topic.retention is None else topic.retention.days,
+            "retention_ms": kept.get(name),
+            "wanted_retention_ms": topic.retention_milliseconds(where.retention.by_kind),
             "max_bytes": topic.max_bytes,
         }
-        for name, topic in where.topics
+        for name, topic in where.kafka.topics
     ]
     if as_json:
         output.write_json(rows)
@@ -63,8 +105,12 @@ def list_topics(kafka: KafkaAddress = None, as_json: Json = False) -> None:
     for heading in ("topic", "partitions", "key", "kept"):
         table.add_column(heading, overflow="fold")
     for row in rows:
-        kept = "newest of each key" if row["retention_days"] is None else f"{row['retention_days']} days"
-        table.add_row(str(row["topic"]), str(row["partitions"] or "[red]missing[/]"), str(row["key"]), kept)
+        table.add_row(
+            str(row["topic"]),
+            str(row["partitions"] or "[red]missing[/]"),
+            str(row["key"]),
+            _has_and_wanted(kept.get(str(row["topic"])), int(str(row["wanted_retention_ms"]))),
+        )
     output.console().print(table)
 
 
@@ -125,3 +171,17 @@ def user(
     where = settings.load(kafka=kafka).kafka
     set_password(where, name, password)
     print(f"user {name} has this {where.sasl_mechanism} password now")
+
+
+def _has_and_wanted(has: int | None, wanted: int) -> str:
+    """Return what a topic keeps, and what it should where that differs."""
+    if has is None:
+        return ""
+    if has != wanted:
+        return f"[red]{_kept(has)}[/] instead of {_kept(wanted)}"
+    return "newest of each key" if has < 0 else _kept(has)
+
+
+def _kept(milliseconds: int) -> str:
+    """Return a retention in words."""
+    return "ever" if milliseconds < 0 else f"{milliseconds / 86_400_000:g} days"

@@ -9,7 +9,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from coronium.contract.flow import MEMORY, PRODUCTS, SOURCES
-from coronium.contract.topics import ATTEMPTS, CONTROL, DEAD_LETTERS, SPECTRA, StageName, Topic, TopicNames
+from coronium.contract.topics import (
+    ATTEMPTS,
+    CONTROL,
+    DEAD_LETTERS,
+    FEATURES,
+    OBSERVATIONS,
+    POSTERIORS,
+    REPLAYS,
+    SPECTRA,
+    StageName,
+    Topic,
+    TopicNames,
+)
 
 
 class Role(StrEnum):
@@ -34,8 +46,8 @@ PURPOSES: Mapping[Role, str] = {
     Role.RESULTS: "the results service",
     Role.LAG_EXPORTER: "`coronium lag`",
     Role.KEDA: "KEDA, which scales the stages by their lag",
-    Role.REPLAY: "the replay of dead letters",
-    Role.TOPICS: "`coronium topics create`",
+    Role.REPLAY: "`coronium replay`",
+    Role.TOPICS: "`coronium topics create`, `list` and `set-retention`",
 }
 
 
@@ -49,8 +61,10 @@ class Resource(StrEnum):
 class Operation(StrEnum):
     """What is permitted, as Kafka names it."""
 
+    ALTER_CONFIGS = "AlterConfigs"
     CREATE = "Create"
     DESCRIBE = "Describe"
+    DESCRIBE_CONFIGS = "DescribeConfigs"
     READ = "Read"
     WRITE = "Write"
 
@@ -112,13 +126,14 @@ def _permissions(role: Role, names: TopicNames) -> Iterator[Permission]:
         for stage in StageName:
             yield Permission(Resource.GROUP, names.group(stage), Operation.DESCRIBE)
     elif role is Role.REPLAY:
-        letters = DEAD_LETTERS.values()
-        yield from _topics(Operation.READ, letters, names)
-        yield from _topics(Operation.WRITE, [topic for topic in _consumed() if topic not in letters], names)
+        periods = (SPECTRA, OBSERVATIONS, FEATURES)
+        yield from _topics(Operation.READ, [*DEAD_LETTERS.values(), *periods, REPLAYS], names)
+        # A posterior that results had set aside goes back too.
+        yield from _topics(Operation.WRITE, [*periods, POSTERIORS, REPLAYS], names)
     elif role is Role.TOPICS:
         topics = [topic for _, topic in names]
-        yield from _topics(Operation.CREATE, topics, names)
-        yield from _topics(Operation.DESCRIBE, topics, names)
+        for operation in (Operation.CREATE, Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS, Operation.ALTER_CONFIGS):
+            yield from _topics(operation, topics, names)
 
 
 def _topics(operation: Operation, topics: Iterable[Topic], names: TopicNames) -> Iterator[Permission]:

@@ -17,10 +17,42 @@ TRACE_ID_HEADER = "coronium-trace-id"
 PRODUCED_AT_HEADER = "coronium-produced-at"
 ORIGIN_AT_HEADER = "coronium-origin-at"
 REPLAY_ID_HEADER = "coronium-replay-id"
+REPLAY_OF_HEADER = "coronium-replay-of"
+
+# Longest value that is read: a topic's name has at most 249 characters.
+_MOST_TEXT = 300
 
 
 class UnknownSchema(ValueError):
     """The record was written under a schema this software does not know."""
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where a record stands; written ``topic/partition/offset``.
+
+    Parameters
+    ----------
+    topic : str
+        Full name.
+    partition, offset : int
+    """
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Place | None":
+        """Read what `str` wrote; None where it is something else."""
+        topic, _, numbers = text.partition("/")
+        partition, _, offset = numbers.partition("/")
+        if topic and partition.isdecimal() and offset.isdecimal():
+            return cls(topic, int(partition), int(offset))
+        return None
 
 
 @dataclass(frozen=True)
@@ -38,6 +70,8 @@ class Headers:
         result is measured from it.
     replay_id : str
         Names the replay that redrove the record; empty for ordinary records.
+    replay_of : Place or None
+        Where the record stood that was redriven, whether this is its copy or follows from its copy.
     schema_version : int
         Version of the message schema.
     """
@@ -46,6 +80,7 @@ class Headers:
     produced_at: float
     origin_at: float
     replay_id: str = ""
+    replay_of: Place | None = None
     schema_version: int = SCHEMA_VERSION
 
     @classmethod
@@ -59,7 +94,7 @@ class Headers:
         return replace(self, produced_at=time.time(), schema_version=SCHEMA_VERSION)
 
     def encode(self) -> dict[str, bytes]:
-        """Return the record headers; a replay id only where there is one."""
+        """Return the record headers; those of a replay only where there was one."""
         encoded = {
             SCHEMA_VERSION_HEADER: str(self.schema_version).encode(),
             TRACE_ID_HEADER: self.trace_id.encode(),
@@ -68,6 +103,8 @@ class Headers:
         }
         if self.replay_id:
             encoded[REPLAY_ID_HEADER] = self.replay_id.encode()
+        if self.replay_of is not None:
+            encoded[REPLAY_OF_HEADER] = str(self.replay_of).encode()
         return encoded
 
     @classmethod
@@ -98,6 +135,7 @@ class Headers:
             produced_at=produced_at,
             origin_at=_seconds(headers.get(ORIGIN_AT_HEADER), produced_at),
             replay_id=_text(headers.get(REPLAY_ID_HEADER, b"")),
+            replay_of=Place.parse(_text(headers.get(REPLAY_OF_HEADER, b""))),
         )
 
 
@@ -108,7 +146,7 @@ def new_trace_id() -> str:
 
 def _text(value: bytes) -> str:
     """Return a header as printable text of bounded length, whatever a stranger wrote into it."""
-    return "".join(c for c in value[:128].decode("ascii", "ignore") if c.isprintable())
+    return "".join(c for c in value[:_MOST_TEXT].decode("ascii", "ignore") if c.isprintable())
 
 
 def _seconds(value: bytes | None, otherwise: float) -> float:

@@ -5,7 +5,7 @@ the same number of partitions, so that a target lives in partition p everywhere 
 epochs together with its features.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -25,6 +25,25 @@ class StageName(StrEnum):
     RESULTS = "results"
 
 
+class Kept(StrEnum):
+    """How long the records of a topic are kept: the kinds that share one setting."""
+
+    SPECTRA = "spectra"
+    INTERMEDIATE = "intermediate"
+    POSTERIORS = "posteriors"
+    DEAD_LETTERS = "dead_letters"
+    # The newest record of each key, for ever.
+    NEWEST = "newest"
+
+
+DEFAULT_RETENTION: Mapping[Kept, timedelta] = {
+    Kept.SPECTRA: timedelta(days=30),
+    Kept.INTERMEDIATE: timedelta(days=7),
+    Kept.POSTERIORS: timedelta(days=90),
+    Kept.DEAD_LETTERS: timedelta(days=90),
+}
+
+
 @dataclass(frozen=True)
 class Topic:
     """One topic of the stream.
@@ -37,10 +56,8 @@ class Topic:
         What the key of a record is.
     message : str
         The protobuf message of a record's value.
-    retention : datetime.timedelta or None
-        How long records are kept; None where the newest record of a key is kept for ever.
-    compacted : bool
-        Whether the newest record of each key survives.
+    kept : Kept
+        How long its records are kept.
     max_bytes : int
         Largest record.
     single_partition : bool
@@ -50,8 +67,7 @@ class Topic:
     suffix: str
     key: str
     message: str
-    retention: timedelta | None
-    compacted: bool = False
+    kept: Kept
     max_bytes: int = MAX_RECORD_BYTES
     single_partition: bool = False
 
@@ -59,28 +75,36 @@ class Topic:
         """Return how many partitions this topic has where the topics of targets have `count`."""
         return 1 if self.single_partition else count
 
-    def configuration(self) -> dict[str, str]:
+    @property
+    def compacted(self) -> bool:
+        """Whether the newest record of each key survives."""
+        return self.kept is Kept.NEWEST
+
+    def retention_milliseconds(self, retention: Mapping[Kept, timedelta] = DEFAULT_RETENTION) -> int:
+        """Return how long records are kept, -1 for ever, as Kafka's ``retention.ms`` says it."""
+        return -1 if self.compacted else int(retention[self.kept].total_seconds() * 1000)
+
+    def configuration(self, retention: Mapping[Kept, timedelta] = DEFAULT_RETENTION) -> dict[str, str]:
         """Return the broker's configuration of this topic (Kafka's topic-level names)."""
-        retention = -1 if self.retention is None else int(self.retention.total_seconds() * 1000)
         return {
             "cleanup.policy": "compact" if self.compacted else "delete",
             "max.message.bytes": str(self.max_bytes),
-            "retention.ms": str(retention),
+            "retention.ms": str(self.retention_milliseconds(retention)),
         }
 
 
-SPECTRA = Topic("spectra.v1", "target", "coronium.v1.Spectrum", timedelta(days=7))
-OBSERVATIONS = Topic("observations.v1", "target", "coronium.v1.Observation", timedelta(days=7))
-FEATURES = Topic("features.v1", "target", "coronium.v1.Features", timedelta(days=7))
-POSTERIORS = Topic("posteriors.v1", "target", "coronium.v1.Posterior", timedelta(days=30), max_bytes=MEBIBYTE)
-SLOW_FITS = Topic("slow-fits.v1", "target", "coronium.v1.Features", timedelta(days=30))
-EPOCHS = Topic("epochs.v1", "target/fingerprint", "coronium.v1.EpochRecord", None, compacted=True)
+SPECTRA = Topic("spectra.v1", "target", "coronium.v1.Spectrum", Kept.SPECTRA)
+OBSERVATIONS = Topic("observations.v1", "target", "coronium.v1.Observation", Kept.INTERMEDIATE)
+FEATURES = Topic("features.v1", "target", "coronium.v1.Features", Kept.INTERMEDIATE)
+POSTERIORS = Topic("posteriors.v1", "target", "coronium.v1.Posterior", Kept.POSTERIORS, max_bytes=MEBIBYTE)
+# Whoever fits them takes their time: they wait as long as a published spectrum.
+SLOW_FITS = Topic("slow-fits.v1", "target", "coronium.v1.Features", Kept.SPECTRA)
+EPOCHS = Topic("epochs.v1", "target/fingerprint", "coronium.v1.EpochRecord", Kept.NEWEST)
 CONTROL = Topic(
     "control.v1",
     "stage (DesiredState) or stage/replica (ReplicaState)",
     "coronium.v1.DesiredState, coronium.v1.ReplicaState",
-    None,
-    compacted=True,
+    Kept.NEWEST,
     max_bytes=MEBIBYTE,
     single_partition=True,
 )
@@ -88,8 +112,17 @@ ATTEMPTS = Topic(
     "attempts.v1",
     "stage/topic/partition (last offset of the batch begun) or stage/topic/partition/offset (solo attempts)",
     "google.protobuf.UInt64Value",
-    None,
-    compacted=True,
+    Kept.NEWEST,
+    max_bytes=MEBIBYTE,
+    single_partition=True,
+)
+
+REPLAYS = Topic(
+    "replays.v1",
+    "stage/topic/partition/offset of a dead letter's record",
+    "google.protobuf.StringValue (the replay that redrove it)",
+    # A note outlives its dead letter, which was written before it.
+    Kept.DEAD_LETTERS,
     max_bytes=MEBIBYTE,
     single_partition=True,
 )
@@ -100,7 +133,7 @@ def _dead_letters(stage: StageName) -> Topic:
         f"{stage.value}.dead-letters.v1",
         "key of the original record",
         "coronium.v1.DeadLetter",
-        timedelta(days=90),
+        Kept.DEAD_LETTERS,
         max_bytes=MAX_DEAD_LETTER_BYTES,
     )
 
@@ -116,6 +149,7 @@ TOPICS: tuple[Topic, ...] = (
     EPOCHS,
     CONTROL,
     ATTEMPTS,
+    REPLAYS,
     *DEAD_LETTERS.values(),
 )
 

@@ -54,7 +54,7 @@ class Grant:
         return ACL(
             self.principal,
             "*",
-            ACLOperation[self.permission.operation.upper()],
+            ACLOperation[self.permission.operation.name],
             ACLPermissionType.ALLOW,
             ResourcePattern(ResourceType[self.permission.resource.upper()], self.permission.name),
         )

@@ -1,5 +1,6 @@
 """What the results service can be told, beyond what every service can."""
 
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, SecretStr
@@ -23,6 +24,9 @@ class ResultsSettings(ServiceSettings):
     database_url: SecretStr = Field(
         default=SecretStr("sqlite:///coronium-results.db"),
         description="sqlite:///path/to/file.db, or postgresql://user:password@host:5432/name.",
+    )
+    database_tools: Path | None = Field(
+        default=None, description="Folder of pg_dump and pg_restore for `coronium db`; empty: they are on PATH."
     )
     database_connections: int = Field(
         default=10, ge=2, le=1000, description="Most connections of one replica to the database."

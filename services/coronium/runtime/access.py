@@ -71,7 +71,7 @@ Operations = frozenset[str] | None
 
 def _permitted(permission: Permission, allowed: Mapping[tuple[Resource, str], Operations]) -> bool:
     operations = allowed[permission.resource, permission.name]
-    return operations is None or permission.operation.upper() in operations
+    return operations is None or permission.operation.name in operations
 
 
 def _topics(admin: KafkaAdminClient, permissions: Iterable[Permission]) -> dict[str, tuple[Operations, int]]:

@@ -12,13 +12,15 @@ import ipaddress
 import os
 import socket
 import sys
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from coronium.brokers.connection import KafkaConnection, SaslMechanism, SecurityProtocol
-from coronium.contract.topics import DEFAULT_PREFIX, TopicNames
+from coronium.contract.topics import DEFAULT_PREFIX, DEFAULT_RETENTION, Kept, TopicNames
 from coronium.runtime import settings_sources
 from coronium.runtime.errors import SettingsError
 
@@ -79,6 +81,32 @@ class KafkaSettings(Section):
     def topics(self) -> TopicNames:
         """Names of topics and groups under the prefix."""
         return TopicNames(self.prefix)
+
+
+def _days(kept: Kept) -> float:
+    return DEFAULT_RETENTION[kept] / timedelta(days=1)
+
+
+class RetentionSettings(Section):
+    """How long `coronium topics` lets the broker keep records; services do not ask."""
+
+    spectra_days: float = Field(
+        default=_days(Kept.SPECTRA), gt=0, description="Published spectra, and those that wait for a slow fit."
+    )
+    intermediate_days: float = Field(
+        default=_days(Kept.INTERMEDIATE), gt=0, description="Observations and features, which spectra can make again."
+    )
+    posteriors_days: float = Field(
+        default=_days(Kept.POSTERIORS), gt=0, description="Results: within this time a lost database is rebuilt."
+    )
+    dead_letters_days: float = Field(
+        default=_days(Kept.DEAD_LETTERS), gt=0, description="Dead letters: within this time they can be replayed."
+    )
+
+    @property
+    def by_kind(self) -> Mapping[Kept, timedelta]:
+        """The times as `coronium.contract.topics.Topic` takes them."""
+        return {kept: timedelta(days=getattr(self, f"{kept.value}_days")) for kept in DEFAULT_RETENTION}
 
 
 class GrpcSettings(Section):
