@@ -10,11 +10,11 @@ from sqlalchemy import Engine, text
 from coronium.contract.topics import DEAD_LETTERS, OBSERVATIONS, POSTERIORS, StageName, Topic, TopicNames
 from coronium.results.database import DatabaseUnavailable, open_engine
 from coronium.results.queries import Queries
-from coronium.results.records import Entry, Table
-from coronium.results.stage import ResultsStage, Stored
+from coronium.results.records import Table
+from coronium.results.stage import Job, ResultsStage, Stored
 from coronium.results.store import Outcome
 from coronium.runtime.metrics import REGISTRY
-from coronium.runtime.stage import Incoming, Rejected, Transient
+from coronium.runtime.stage import Incoming, Rejected, Transient, WentBack
 from coronium.v1 import dead_letter_pb2, results_pb2
 from tests.unit.posterior_factory import dead_letter, observation, posterior
 from tests.unit.results_databases import database_url, engine, postgresql, postgresql_url, sqlite_url
@@ -33,7 +33,7 @@ def incoming(topic: Topic, value: bytes, offset: int = 0) -> Incoming:
     return Incoming(TOPICS.name(topic), 0, offset, b"capella", value, {}, 0.0)
 
 
-def jobs(stage: ResultsStage) -> list[Entry]:
+def jobs(stage: ResultsStage) -> list[Job]:
     return [
         stage.decode(incoming(OBSERVATIONS, observation().SerializeToString())),
         stage.decode(incoming(POSTERIORS, posterior().SerializeToString())),
@@ -77,7 +77,7 @@ async def test_one_record_that_the_database_refuses_does_not_spoil_its_batch(
     stage: ResultsStage, engine: Engine
 ) -> None:
     batch = jobs(stage)
-    batch[1].row["target"] = None
+    batch[1].entry.row["target"] = None
     results = await stage.work(batch)
     assert isinstance(results[1], Rejected)
     assert results[1].reason == dead_letter_pb2.DEAD_LETTER_REASON_INTERNAL
@@ -120,3 +120,52 @@ def test_what_is_new_and_what_is_not_are_counted_apart(stage: ResultsStage) -> N
     for outcome in (Outcome.STORED, Outcome.REPLACED, Outcome.DUPLICATE):
         stage.observe(Stored(Table.POSTERIORS, outcome))
     assert (count("coronium_stored_total") - new, count("coronium_stored_again_total") - again) == (2.0, 1.0)
+
+
+def numbered(stage: ResultsStage, *offsets: int) -> list[Job]:
+    """Return jobs of posteriors that stand at these offsets."""
+    return [
+        stage.decode(incoming(POSTERIORS, posterior(seeds=(offset,)).SerializeToString(), offset)) for offset in offsets
+    ]
+
+
+PARTITION = (TOPICS.name(POSTERIORS), 0)
+OURS = frozenset([PARTITION, (TOPICS.name(OBSERVATIONS), 0)])
+
+
+async def test_how_far_kafka_is_stored_is_in_the_database_with_the_rows(stage: ResultsStage, engine: Engine) -> None:
+    assert set((await stage.positions(OURS)).values()) == {0}
+    await stage.work(numbered(stage, 4, 5, 6))
+    assert (await stage.positions(OURS))[PARTITION] == 7
+    # A record that was set aside has no job; its position is noted before it is committed.
+    await stage.committing({PARTITION: 9})
+    another = ResultsStage(engine, TOPICS)
+    assert (await another.positions(OURS))[PARTITION] == 9
+    # Read again from earlier, too little is said rather than too much.
+    await another.work(numbered(another, 2, 3))
+    assert (await another.positions(OURS))[PARTITION] == 4
+
+
+async def test_a_batch_that_the_database_refuses_moves_no_position(stage: ResultsStage) -> None:
+    batch = numbered(stage, 1)
+    batch[0].entry.row["target"] = None
+    assert isinstance((await stage.work(batch))[0], Rejected)
+    assert (await stage.positions(OURS))[PARTITION] == 0
+
+
+async def test_a_database_that_was_emptied_under_the_stage_is_written_to_only_from_the_beginning(
+    stage: ResultsStage, engine: Engine
+) -> None:
+    await stage.positions(OURS)
+    await stage.work(numbered(stage, 0, 1, 2))
+    with engine.begin() as connection:
+        for table in ("result_epochs", "results", "stored_offsets"):
+            connection.execute(text(f"DELETE FROM {table}"))
+    with pytest.raises(WentBack):
+        await stage.work(numbered(stage, 3, 4))
+    with pytest.raises(WentBack):
+        await stage.committing({PARTITION: 6})
+    assert Queries(engine).results(results_pb2.ResultFilter(), 0, "").total == 0
+    assert (await stage.positions(OURS))[PARTITION] == 0
+    await stage.work(numbered(stage, 0, 1, 2, 3, 4))
+    assert (await stage.positions(OURS))[PARTITION] == 5

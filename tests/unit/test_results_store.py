@@ -59,6 +59,33 @@ def test_a_rerun_of_the_same_fit_changes_nothing(engine: Engine) -> None:
     assert stored(engine, first.result_id) == first
 
 
+@pytest.mark.parametrize("order", range(24))
+def test_an_old_fit_that_is_replayed_later_stays_old_whatever_the_order(engine: Engine, order: int) -> None:
+    old = posterior(priors="default-1", fitted_hours=2.0)
+    new = posterior(priors="default-2", fitted_hours=4.0)
+    # The old models once more, twice, after the new ones.
+    again = [posterior(priors="default-1", fitted_hours=hours) for hours in (6.0, 8.0)]
+    for record in arrivals([old, new, *again])[order]:
+        write(engine, record)
+    assert standing(engine) == {old.result_id: new.result_id, new.result_id: None}
+    assert stored(engine, old.result_id) == old
+    both = Queries(engine).results(EVERYTHING, 0, "")
+    assert both.total == 2
+    assert Queries(engine).results(results_pb2.ResultFilter(), 0, "").total == 1
+
+
+@pytest.mark.parametrize("order", range(24))
+def test_what_a_rerun_had_replaced_is_current_again_once_the_first_fit_comes(engine: Engine, order: int) -> None:
+    first, rerun = (joint(seeds=(0, 1), priors="default-1", fitted_hours=hours) for hours in (2.0, 9.0))
+    middle = joint(seeds=(0, 1), priors="default-2", fitted_hours=4.0)
+    more = joint(seeds=(0, 1, 2), priors="default-1", fitted_hours=1.0)
+    for record in arrivals([first, rerun, middle, more])[order]:
+        write(engine, record)
+    assert standing(engine)[more.result_id] is None
+    assert standing(engine)[first.result_id] == standing(engine)[middle.result_id] == more.result_id
+    assert stored(engine, first.result_id).fitted_at == first.fitted_at
+
+
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_the_full_answer_replaces_triage_of_the_same_id(engine: Engine, order: tuple[int, int]) -> None:
     answers = (posterior(triage=True, fitted_hours=5.0), posterior(fitted_hours=2.0))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from coronium.runtime.positions import INSIST_SECONDS, Positions
+from coronium.runtime.positions import INSIST_SECONDS, Positions, Start, start
 
 PARTITION = ("coronium.spectra.v1", 0)
 
@@ -62,3 +62,38 @@ def test_a_gap_that_nothing_confirms_is_read_again_after_a_while() -> None:
     now[0] = INSIST_SECONDS + 0.1
     assert positions.overdue() == [PARTITION]
     assert positions.overdue() == []
+
+
+@pytest.mark.parametrize(
+    ("promise", "committed", "earliest", "end", "stored", "result"),
+    [
+        ("a stage without a store goes on from the commit", 50, 0, 90, None, Start(50)),
+        ("a new group begins at the beginning", None, 5, 90, None, Start(5)),
+        ("a store as far as the commit goes on from it", 50, 0, 90, 50, Start(50)),
+        ("a store ahead of the commit gets some records twice", 50, 0, 90, 60, Start(50)),
+        ("a restored store goes back", 50, 0, 90, 20, Start(20, behind=True)),
+        ("an empty store goes back to the beginning", 50, 0, 90, 0, Start(0, behind=True)),
+        ("what has gone from the log is told", 50, 30, 90, 20, Start(30, behind=True, lost=10)),
+        ("also where the whole part has gone", 50, 80, 90, 20, Start(50, lost=60)),
+        ("a store of another log begins at the beginning", 50, 0, 90, 1000, Start(0, behind=True)),
+        ("a new group with a store begins at the beginning", None, 5, 90, 40, Start(5)),
+    ],
+)
+def test_a_partition_goes_on_where_nothing_is_missed(
+    promise: str, committed: int | None, earliest: int, end: int, stored: int | None, result: Start
+) -> None:
+    assert start(committed, earliest, end, stored) == result, promise
+
+
+def test_a_partition_that_goes_back_is_read_again_until_something_comes() -> None:
+    now = [0.0]
+    positions = Positions({PARTITION: 50}, clock=lambda: now[0])
+    positions.go_back(PARTITION, 20)
+    assert positions.overdue() == []
+    for _ in range(3):
+        now[0] += INSIST_SECONDS + 0.1
+        assert positions.overdue() == [PARTITION]
+    assert positions.take(PARTITION, 20) == "take"
+    now[0] += INSIST_SECONDS + 0.1
+    assert positions.overdue() == []
+    assert positions.take(PARTITION, 21) == "take"

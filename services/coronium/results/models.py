@@ -166,6 +166,31 @@ class StoredDeadLetter(Base):
     stored_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # Of the spectrum inside, where the original bytes can still be read.
     fingerprint: Mapped[str | None] = mapped_column(String)
-    # A result of the same spectrum, which beats the dead letter.
+    # What beats the dead letter: a result of the same spectrum, or what became of the record when it was redriven.
     resolved_by: Mapped[str | None] = mapped_column(String)
     message: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Redriven(Base):
+    """What became of a redriven record: it closes the dead letter of that record, in whatever order they come."""
+
+    __tablename__ = "redriven"
+
+    source_topic: Mapped[str] = mapped_column(String, primary_key=True)
+    source_partition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    source_offset: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    # Whether it was this store that had set the record aside: an observation goes to extraction and to results.
+    by_results: Mapped[bool] = mapped_column(primary_key=True)
+    # A result id, a fingerprint, or the place of the later dead letter.
+    outcome: Mapped[str] = mapped_column(String)
+
+
+class StoredOffset(Base):
+    """How far a partition of Kafka is in these tables: written in the transactions that write the rows."""
+
+    __tablename__ = "stored_offsets"
+
+    topic: Mapped[str] = mapped_column(String, primary_key=True)
+    partition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    # The offset after the last record whose rows are here.
+    next_offset: Mapped[int] = mapped_column(BigInteger)

@@ -12,7 +12,9 @@ from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from coronium.contract.headers import Headers
 from coronium.contract.identity import fingerprint
+from coronium.results.dead_letters import Closing, closing
 from coronium.v1 import dead_letter_pb2, features_pb2, posterior_pb2, spectrum_pb2
 
 Record = posterior_pb2.Posterior | spectrum_pb2.Observation | dead_letter_pb2.DeadLetter
@@ -56,29 +58,41 @@ class Entry:
         Its columns, without those that the store decides.
     fingerprints : frozenset of str
         The spectra it is about; of a dead letter those that can be read.
+    closing : Closing or None
+        The dead letters that it closes, where it is part of a replay.
     """
 
     table: Table
     row: dict[str, Any]
     fingerprints: frozenset[str]
+    closing: Closing | None = None
 
 
-def entry(record: Record) -> Entry:
+def entry(record: Record, topic: str = "", trace: Headers | None = None) -> Entry:
     """Make a message ready for the store.
+
+    Parameters
+    ----------
+    record : Posterior, Observation or DeadLetter
+    topic : str
+        Full name of the topic it came from.
+    trace : Headers, optional
+        It came with; without, it is no part of a replay.
 
     Raises
     ------
     InvalidRecord
         It cannot be stored.
     """
+    closes = closing(record, topic, trace) if trace is not None else None
     match record:
         case posterior_pb2.Posterior():
-            return Entry(Table.POSTERIORS, result_row(record), frozenset(record.fingerprints))
+            return Entry(Table.POSTERIORS, result_row(record), frozenset(record.fingerprints), closes)
         case spectrum_pb2.Observation():
-            return Entry(Table.OBSERVATIONS, observation_row(record), frozenset([record.fingerprint]))
+            return Entry(Table.OBSERVATIONS, observation_row(record), frozenset([record.fingerprint]), closes)
         case _:
             row = dead_letter_row(record)
-            return Entry(Table.DEAD_LETTERS, row, frozenset(filter(None, [row["fingerprint"]])))
+            return Entry(Table.DEAD_LETTERS, row, frozenset(filter(None, [row["fingerprint"]])), closes)
 
 
 def is_complete(posterior: posterior_pb2.Posterior) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from google.protobuf.message import DecodeError
 from sqlalchemy import Engine
@@ -14,10 +14,11 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from coronium.contract.flow import PRODUCTS, SOURCES
 from coronium.contract.topics import DEAD_LETTERS, OBSERVATIONS, POSTERIORS, StageName, TopicNames
 from coronium.results.database import check_schema, unreachable, upgrade
+from coronium.results.offsets import Partition, Receded, stored_offsets
 from coronium.results.records import Entry, InvalidRecord, Record, Table, entry
 from coronium.results.store import Outcome, Store
 from coronium.runtime.metrics import STORE_SECONDS, STORED, STORED_AGAIN
-from coronium.runtime.stage import Incoming, Outgoing, Rejected, Stage, Transient
+from coronium.runtime.stage import Incoming, Outgoing, Rejected, Stage, Transient, WentBack
 from coronium.v1 import dead_letter_pb2, posterior_pb2, spectrum_pb2
 
 _MESSAGES: dict[str, type[Record]] = {
@@ -25,6 +26,26 @@ _MESSAGES: dict[str, type[Record]] = {
     OBSERVATIONS.suffix: spectrum_pb2.Observation,
     **{topic.suffix: dead_letter_pb2.DeadLetter for topic in DEAD_LETTERS.values()},
 }
+
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One record made ready for the store.
+
+    Parameters
+    ----------
+    entry : Entry
+    partition : tuple of (str, int)
+        Topic and partition it came from.
+    offset : int
+    """
+
+    entry: Entry
+    partition: Partition
+    offset: int
 
 
 @dataclass(frozen=True)
@@ -35,8 +56,11 @@ class Stored:
     outcome: Outcome
 
 
-class ResultsStage(Stage[Entry, Stored]):
+class ResultsStage(Stage[Job, Stored]):
     """Stores posteriors, observations and the dead letters of all stages; produces nothing.
+
+    How far each partition is stored is noted in the database with the rows. Where a database is behind the group's
+    commits, because it is new or was restored from a backup, the stage goes back and reads again what it lacks.
 
     Parameters
     ----------
@@ -57,6 +81,7 @@ class ResultsStage(Stage[Entry, Stored]):
         self._engine = engine
         self._topics = topics
         self._store = Store(engine)
+        self._known: dict[Partition, int] = {}
 
     async def start(self) -> None:
         """See that the database is there and has our schema.
@@ -77,11 +102,17 @@ class ResultsStage(Stage[Entry, Stored]):
         """Close the connections."""
         await asyncio.to_thread(self._engine.dispose)
 
-    def decode(self, incoming: Incoming) -> Entry:
+    async def positions(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
+        """Return how far each partition is in the database; 0 where nothing of it is."""
+        there = await asyncio.to_thread(self._asked, lambda: stored_offsets(self._engine))
+        self._known = {partition: there.get(partition, 0) for partition in partitions}
+        return self._known
+
+    def decode(self, incoming: Incoming) -> Job:
         """Read one record, whichever topic it is from."""
         message = _MESSAGES[self._topics.topic(incoming.topic).suffix]
         try:
-            return entry(message.FromString(incoming.value))
+            made = entry(message.FromString(incoming.value), incoming.topic, incoming.trace)
         except DecodeError as error:
             raise Rejected(
                 dead_letter_pb2.DEAD_LETTER_REASON_MALFORMED,
@@ -89,24 +120,34 @@ class ResultsStage(Stage[Entry, Stored]):
             ) from error
         except InvalidRecord as error:
             raise Rejected(dead_letter_pb2.DEAD_LETTER_REASON_INVALID, str(error)) from error
+        return Job(made, (incoming.topic, incoming.partition), incoming.offset)
 
-    async def work(self, jobs: list[Entry]) -> list[Stored | Rejected]:
+    async def work(self, jobs: list[Job]) -> list[Stored | Rejected]:
         """Store one batch in one transaction."""
         with STORE_SECONDS.time():
             return await asyncio.to_thread(self._work, jobs)
 
-    def encode(self, incoming: Incoming, job: Entry, result: Stored) -> Sequence[Outgoing]:
+    def encode(self, incoming: Incoming, job: Job, result: Stored) -> Sequence[Outgoing]:
         """Nothing follows from a stored record."""
         return ()
+
+    async def committing(self, offsets: Mapping[Partition, int]) -> None:
+        """Note the positions after records that were set aside: `work` has noted all others."""
+        ahead = {partition: offset for partition, offset in offsets.items() if offset != self._known.get(partition)}
+        if ahead:
+            await asyncio.to_thread(self._write, [], ahead)
 
     def observe(self, result: Stored) -> None:
         """Count what was new and what was there already."""
         counter = STORED_AGAIN if result.outcome is Outcome.DUPLICATE else STORED
         counter.labels(table=result.table.value).inc()
 
-    def _work(self, jobs: list[Entry]) -> list[Stored | Rejected]:
+    def _work(self, jobs: list[Job]) -> list[Stored | Rejected]:
+        offsets: dict[Partition, int] = {}
+        for job in jobs:
+            offsets[job.partition] = max(offsets.get(job.partition, 0), job.offset + 1)
         try:
-            outcomes = self._store.write(jobs)
+            outcomes = self._write([job.entry for job in jobs], offsets)
         except (DataError, IntegrityError) as error:
             if len(jobs) == 1:
                 return [
@@ -117,6 +158,21 @@ class ResultsStage(Stage[Entry, Stored]):
                 ]
             # One record spoils the batch: the others are stored one by one.
             return [result for job in jobs for result in self._work([job])]
+        return [Stored(job.entry.table, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
+
+    def _write(self, entries: list[Entry], offsets: Mapping[Partition, int]) -> list[Outcome]:
+        """Store entries and how far they reach. Raises `Transient`, `WentBack`, or what the database refuses."""
+        try:
+            outcomes = self._asked(lambda: self._store.write(entries, offsets, self._known))
+        except Receded:
+            raise WentBack from None
+        self._known.update(offsets)
+        return outcomes
+
+    def _asked(self, question: Callable[[], Answer]) -> Answer:
+        try:
+            return question()
+        except (DataError, IntegrityError):
+            raise
         except SQLAlchemyError as error:
             raise Transient(unreachable(self._engine.url, error)) from error
-        return [Stored(job.table, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]

@@ -12,6 +12,8 @@ So a record that kills the whole parent with its worker is set aside after as ma
 only its worker.
 """
 
+from collections.abc import Mapping
+
 from google.protobuf.wrappers_pb2 import UInt64Value
 
 from coronium.contract.topics import ATTEMPTS, StageName
@@ -58,6 +60,15 @@ class Attempts:
             key = self._key(incoming.topic, incoming.partition)
             ends[key] = max(ends.get(key, 0), incoming.offset + 1)
         return [self._record(key, end) for key, end in ends.items()]
+
+    def go_back(self, starts: Mapping[tuple[str, int], int]) -> list[Outgoing]:
+        """Return what takes back the marks of partitions that are read again from these offsets.
+
+        Nobody died over the records that follow: they were done once. To be acknowledged before the group's
+        commit goes back, so that no process ever finds the old mark above the new commit.
+        """
+        self._begun.update(starts)
+        return [self._record(self._key(*tp), offset) for tp, offset in starts.items()]
 
     def attempt(self, incoming: Incoming) -> list[Outgoing]:
         """Return what must be acknowledged before a record is worked on alone; counts the attempt."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from coronium.runtime import metrics
 from coronium.runtime.settings import ServiceSettings
-from coronium.runtime.stage import Stage, Transient
+from coronium.runtime.stage import Stage, Transient, WentBack
 from coronium.runtime.workers import ModelRefused, WorkerProcess, WorkFailed
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ class Executor(ABC):
             Worker died, deadline passed, or an exception that the stage did not expect.
         Transient
             To be tried again.
+        WentBack
+            Records before these come first.
         """
 
     async def reload(self, expected_hash: str) -> None:
@@ -69,7 +71,7 @@ class InParent(Executor):
         try:
             async with asyncio.timeout(self._deadline):
                 results = await self._stage.work(jobs)
-        except Transient:
+        except (Transient, WentBack):
             raise
         except TimeoutError:
             raise WorkFailed("deadline", f"the work took longer than {self._deadline:g} s") from None

@@ -31,7 +31,7 @@ from coronium.contract.limits import MAX_FETCH_BYTES, MAX_PRODUCE_BYTES
 from coronium.contract.topics import TopicNames
 from coronium.runtime.brokers import connection_options
 from coronium.runtime.faust_transport import PatientTransport
-from coronium.runtime.positions import Positions
+from coronium.runtime.positions import Positions, Start, start
 from coronium.runtime.settings import KafkaSettings, ServiceSettings
 from coronium.runtime.stage import Incoming, Outgoing, Stage, Transient
 
@@ -188,8 +188,28 @@ class StreamClient:
         except ConsumerNotStarted:
             return frozenset()
 
-    async def expect(self) -> None:
-        """Learn where each partition of ours goes on. Call after every rebalance, before `admit`."""
+    @property
+    def joined(self) -> bool:
+        """Whether partitions are ours and no rebalance goes on."""
+        return not self.app.rebalancing and bool(self.partitions())
+
+    async def expect(self, stored: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], Start]:
+        """Learn where each partition of ours goes on. Call after every rebalance, before `admit`.
+
+        Parameters
+        ----------
+        stored : mapping of (topic, partition) to int
+            Where the stage's own store stands, as `Stage.positions` answers.
+
+        Returns
+        -------
+        dict of (topic, partition) to Start
+
+        Raises
+        ------
+        Transient
+            The broker does not answer.
+        """
         thread = self._consumer._thread
         consumer = thread._ensure_consumer()
         try:
@@ -197,13 +217,26 @@ class StreamClient:
                 TP(*tp): await thread.call_thread(consumer.committed, tp) for tp in self.app.consumer.assignment()
             }
             # One request for all: it waits behind a fetch of up to 1.5 s on the same connection.
-            never = [tp for tp, offset in committed.items() if offset is None]
-            earliest = await thread.earliest_offsets(*never) if never else {}
+            unsure = [tp for tp, offset in committed.items() if offset is None or tp in stored]
+            earliest = await thread.earliest_offsets(*unsure) if unsure else {}
+            known = [tp for tp in committed if tp in stored]
+            ends = await thread.call_thread(consumer.end_offsets, known) if known else {}
         except KafkaError as error:
             raise Transient(f"the group's offsets cannot be read: {error!r}") from error
-        self._positions = Positions(
-            {tp: earliest[tp] if offset is None else offset for tp, offset in committed.items()}
-        )
+        starts: dict[tuple[str, int], Start] = {
+            tp: start(offset, earliest.get(tp, 0), ends.get(tp, 0), stored.get(tp)) for tp, offset in committed.items()
+        }
+        self._positions = Positions({tp: begin.offset for tp, begin in starts.items()})
+        return starts
+
+    async def go_back(self, starts: Mapping[tuple[str, int], int]) -> bool:
+        """Commit these offsets, which are behind the group's, and read from there; False where they have gone."""
+        if not await self.commit(starts):
+            return False
+        for tp, offset in starts.items():
+            self._positions.go_back(tp, offset)
+            await self._read_again(TP(*tp))
+        return True
 
     async def admit(self, incoming: Incoming) -> bool:
         """Whether this is the next record of its partition; see `Positions.take`."""

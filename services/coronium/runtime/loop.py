@@ -18,9 +18,10 @@ from coronium.runtime.dead_letters import FailureRate
 from coronium.runtime.executors import Executor
 from coronium.runtime.faust_app import StreamClient
 from coronium.runtime.outcomes import Abandoned, TooManyFailures
+from coronium.runtime.positions import Partition, Start
 from coronium.runtime.settings import LoopSettings
 from coronium.runtime.settle import Settler
-from coronium.runtime.stage import Incoming, Stage
+from coronium.runtime.stage import Incoming, Stage, WentBack
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +129,9 @@ class StageLoop:
                 metrics.BATCHES_ABANDONED.inc()
                 log.warning("a batch was given up, to be worked on again", extra={"records": len(batch)})
                 await self._begin_again()
+            except WentBack:
+                log.warning("the stage's database has gone back: what it lacks is read again")
+                await self._begin_again()
             except TooManyFailures:
                 log.error("our own failures passed the rate: the stage stops; look, then resume it")
                 self.paused = True
@@ -159,29 +163,62 @@ class StageLoop:
         """Do what is due while there is nothing to work on."""
         if self.paused or self._leave.is_set():
             await asyncio.sleep(0.1)
-        else:
-            await self._client.insist()
+            return
+        # Without a new record too the stage may have to go back to earlier ones.
+        generation = self._client.generation
+        if self._client.joined and self._generation != generation:
+            await self._prepared(generation)
+        await self._client.insist()
 
     async def _is_next(self, incoming: Incoming, generation: int) -> bool:
         """Whether this record is the next of a partition of ours, prepared for."""
         if generation != self._client.generation:
             return False
-        if self._generation != generation:
-            try:
-                await self._settler.patiently(self._prepare)
-            except Abandoned:
-                return False
-            if generation != self._client.generation or self._leave.is_set():
-                return False
-            self._generation = generation
+        if self._generation != generation and not await self._prepared(generation):
+            return False
         return await self._client.admit(incoming)
+
+    async def _prepared(self, generation: int) -> bool:
+        """Prepare for the partitions of a generation; False where they have gone meanwhile."""
+        try:
+            await self._settler.patiently(self._prepare)
+        except Abandoned:
+            return False
+        if generation != self._client.generation or self._leave.is_set():
+            return False
+        self._generation = generation
+        return True
 
     async def _prepare(self) -> None:
         """Learn what must be known before records of our partitions are worked on. Raises `Transient`."""
         partitions = self._client.partitions()
         metrics.PARTITIONS.set(len(partitions))
-        await asyncio.gather(self._client.expect(), self._attempts.assigned(partitions))
+        stored = await self._stage.positions(partitions)
+        starts, _ = await asyncio.gather(self._client.expect(stored), self._attempts.assigned(partitions))
         await self._stage.assigned(partitions)
+        self._report(starts)
+        back = {partition: begin.offset for partition, begin in starts.items() if begin.behind}
+        if back:
+            await self._client.produce([(record, None) for record in self._attempts.go_back(back)])
+            if not await self._client.go_back(back):
+                raise Abandoned
+
+    def _report(self, starts: dict[Partition, Start]) -> None:
+        """Tell where the stage's own store was behind, and what it cannot get back."""
+        lost: dict[str, int] = dict.fromkeys((self._client.suffix(topic) for topic, _ in starts), 0)
+        for (topic, partition), begin in starts.items():
+            source = f"{topic}/{partition}/{begin.offset}"
+            lost[self._client.suffix(topic)] += begin.lost
+            if begin.lost:
+                log.error(
+                    "records that the database lacks are no longer in Kafka: restore a later backup, or publish again",
+                    extra={"records": begin.lost, "source": source},
+                )
+            if begin.behind:
+                metrics.WENT_BACK.labels(topic=self._client.suffix(topic)).inc()
+                log.warning("the database is behind the group: going back", extra={"source": source})
+        for topic, records in lost.items():
+            metrics.LOST_TO_RETENTION.labels(topic=topic).set(records)
 
     async def _begin_again(self) -> None:
         """Read what was given up once more, where it is still ours; after a rebalance it is read anyway."""

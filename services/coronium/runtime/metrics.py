@@ -177,6 +177,18 @@ STOPPED_BY_FAILURES = _gauge(
     "coronium_stopped_by_failures",
     "1: our own failures passed the rate and the stage paused itself; look at the logs, then resume.",
 ).metric
+WENT_BACK = _counter(
+    "coronium_went_back_total",
+    "Partitions read again from before the group's commit, because the stage's database was behind it: "
+    "restored, or new.",
+    topic=SOURCE_TOPICS,
+)
+LOST_TO_RETENTION = _gauge(
+    "coronium_lost_to_retention_records",
+    "Records that the stage's database lacks and Kafka no longer holds, when the partitions were assigned; above 0: "
+    "restore a later backup, or publish again.",
+    topic=SOURCE_TOPICS,
+)
 PAUSED = _gauge("coronium_paused", "1: this replica is paused.").metric
 
 # Workers

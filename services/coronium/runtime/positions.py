@@ -6,6 +6,7 @@ is a fault: transactions and retention leave offsets without records. To tell, t
 where it should go on, and a gap believed when it is there again.
 """
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,49 @@ Partition = tuple[str, int]
 
 INSIST_SECONDS = 2.0
 """How long a gap may stay unconfirmed before the partition is read again once more."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a partition goes on.
+
+    Parameters
+    ----------
+    offset : int
+    behind : bool
+        Whether that is before what the group has committed.
+    lost : int
+        Records before it that the stage's own store lacks and the log no longer holds.
+    """
+
+    offset: int
+    behind: bool = False
+    lost: int = 0
+
+
+def start(committed: int | None, earliest: int, end: int, stored: int | None) -> Start:
+    """Say where a partition goes on, from what the group, the log and the stage's own store know.
+
+    The group's commit is the rule. A store that is behind it was restored, or made anew, and goes back to where it
+    stands; one that is ahead of it gets some records twice, which does not hurt.
+
+    Parameters
+    ----------
+    committed : int or None
+        The group's next offset.
+    earliest, end : int
+        The log's first offset and the one after its last.
+    stored : int or None
+        The store's next offset; None where the stage keeps none.
+    """
+    group = earliest if committed is None else committed
+    if stored is None:
+        return Start(group)
+    if stored > max(end, group):
+        # The topic was made anew since: these are positions in another log.
+        stored = 0
+    offset = min(group, max(stored, earliest))
+    return Start(offset, offset < group, max(earliest - stored, 0))
 
 
 @dataclass
@@ -63,6 +107,11 @@ class Positions:
         self._gaps.pop(partition, None)
         self.expected[partition] = offset + 1
         return "take"
+
+    def go_back(self, partition: Partition, offset: int) -> None:
+        """Expect an earlier offset; `overdue` names the partition until a record of it has come."""
+        self.expected[partition] = offset
+        self._gaps[partition] = _Gap(sys.maxsize, self._clock())
 
     def overdue(self) -> list[Partition]:
         """Return the partitions to read again because nothing has confirmed their gap for a while."""

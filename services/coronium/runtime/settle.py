@@ -21,7 +21,7 @@ from coronium.runtime.faust_app import StreamClient
 from coronium.runtime.logging import traced
 from coronium.runtime.outcomes import REASON_OF, Abandoned, Done, Outcome, SetAside, TooManyFailures
 from coronium.runtime.settings import LoopSettings
-from coronium.runtime.stage import Incoming, Outgoing, Rejected, Stage, Transient
+from coronium.runtime.stage import Incoming, Outgoing, Rejected, Stage, Transient, WentBack
 from coronium.runtime.workers import WorkFailed
 from coronium.v1.dead_letter_pb2 import DEAD_LETTER_REASON_TOO_LARGE, DEAD_LETTER_REASON_UNKNOWN_SCHEMA
 
@@ -66,6 +66,8 @@ class Settler:
         ------
         Abandoned
             Some of it is not settled and not committed.
+        WentBack
+            The same, because records before it must be worked on again.
         TooManyFailures
             The stage must stop; some of it is not settled and not committed.
         """
@@ -104,7 +106,7 @@ class Settler:
                     "a record failed alone",
                     extra={"offset": incoming.offset, "attempt": made + 1, "detail": again.detail},
                 )
-            except (asyncio.CancelledError, Abandoned):
+            except (asyncio.CancelledError, Abandoned, WentBack):
                 # Given up, not died of.
                 await self._client.produce([(record, None) for record in self._attempts.undo(incoming)])
                 raise
@@ -125,7 +127,7 @@ class Settler:
                 job if isinstance(job, SetAside) else self._encode(incoming, job, next(results), attempt)
                 for incoming, job in decoded
             ]
-        except (WorkFailed, Abandoned, asyncio.CancelledError):
+        except (WorkFailed, Abandoned, WentBack, asyncio.CancelledError):
             raise
         except Exception as error:
             log.exception("decoding or encoding failed")
@@ -178,6 +180,7 @@ class Settler:
         for incoming in incomings:
             tp = (incoming.topic, incoming.partition)
             offsets[tp] = max(offsets.get(tp, 0), incoming.offset + 1)
+        await self.patiently(lambda: self._stage.committing(offsets))
         if not await self.patiently(lambda: self._client.commit(offsets)):
             raise Abandoned
         for outcome in outcomes:
@@ -196,7 +199,9 @@ class Settler:
     def _tell(self, outcome: Outcome) -> None:
         incoming = outcome.incoming
         metrics.MESSAGES_DONE.inc()
-        metrics.END_TO_END_AGE.observe(max(time.time() - incoming.trace.origin_at, 0.0))
+        if not incoming.trace.replay_id:
+            # How old a replayed spectrum is says nothing about the stream.
+            metrics.END_TO_END_AGE.observe(max(time.time() - incoming.trace.origin_at, 0.0))
         with traced(incoming.trace.trace_id):
             if isinstance(outcome, SetAside):
                 label = reason_label(outcome.reason)

@@ -101,6 +101,13 @@ class Transient(Exception):
     """Something we depend on is away for now: the batch is retried in place with back-off, for ever."""
 
 
+class WentBack(Exception):
+    """What the stage has stored is less than it knew: its database was restored under it.
+
+    Nothing of the batch was done; it is given up, and `Stage.positions` asked again.
+    """
+
+
 class Worker(Protocol):
     """What lives in the spawned process of a stage whose `Stage.worker` names a factory.
 
@@ -211,6 +218,27 @@ class Stage(ABC, Generic[Job, Result]):
         """
         return {}
 
+    async def positions(self, partitions: frozenset[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
+        """Say where partitions go on where the stage itself knows better than the group's commits.
+
+        For a stage whose results live in a store of its own, which may be restored from a backup or made anew
+        while the group's commits stay. Where an answer is before the commit, the group goes back to it and the
+        records are worked on again; an answer ahead of the commit is passed over. Called after every
+        rebalance, before `assigned`, and again after `WentBack`.
+
+        Returns
+        -------
+        mapping of (topic, partition) to int
+            The offset after the last record whose results are stored, 0 for none; partitions that are left out
+            go on from the commit.
+
+        Raises
+        ------
+        Transient
+            Tried again with back-off.
+        """
+        return {}
+
     @abstractmethod
     def decode(self, incoming: Incoming) -> Job:
         """Turn one record into a job.
@@ -236,6 +264,8 @@ class Stage(ABC, Generic[Job, Result]):
         ------
         Transient
             Tried again with back-off; what was done already must not hurt when it is done again.
+        WentBack
+            Nothing was done: records before these must be worked on again first.
         """
         raise NotImplementedError(f"{self.name} has no worker process and must define work()")
 
@@ -246,6 +276,19 @@ class Stage(ABC, Generic[Job, Result]):
         Called in the parent process after the work. What is returned is produced and acknowledged before the
         record's offset is committed. A record with a replay id is encoded as any other.
         """
+
+    async def committing(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Note positions that are about to be committed.
+
+        Called before each commit, when everything before these offsets is done, acknowledged or set aside. For a
+        stage that answers `positions`: its work never saw the records that were set aside.
+
+        Raises
+        ------
+        Transient, WentBack
+            As `work` does.
+        """
+        return
 
     def committed(self, incoming: Incoming, job: Job, result: Result) -> None:
         """Remember that this record is done.
