@@ -29,6 +29,8 @@ from coronium.brokers.handshake import refusal
 from coronium.contract.access import Operation, Resource, Role, permissions
 from coronium.contract.topics import (
     DEAD_LETTERS,
+    DEFAULT_RETENTION,
+    FEATURES,
     OBSERVATIONS,
     POSTERIORS,
     SPECTRA,
@@ -39,7 +41,11 @@ from coronium.contract.topics import (
 )
 from coronium.operations import access
 from coronium.operations.lag import group_lags
-from coronium.runtime.admin import admin_client, create_topics
+from coronium.operations.replay import replayed_letters, send, survey
+from coronium.operations.replay_letters import DeadLetters, LetterFilter
+from coronium.operations.replay_parts import TopicPart
+from coronium.operations.topic_ranges import open_consumer
+from coronium.runtime.admin import admin_client, create_topics, set_retention
 from coronium.runtime.errors import Refused
 from tests.kafka.secure import STRANGER, SecureCluster
 from tests.stream.broker import Stream
@@ -95,9 +101,9 @@ def declared(role: Role, stream: Stream) -> Mapping[tuple[Resource, str], set[st
     allowed: dict[tuple[Resource, str], set[str]] = {}
     for permission in permissions(role, stream.kafka.topics):
         operations = allowed.setdefault((permission.resource, permission.name), set())
-        operations |= {permission.operation.upper()}
+        operations |= {permission.operation.name}
         if implied := IMPLIED.get(permission.operation):
-            operations.add(implied.upper())
+            operations.add(implied.name)
     return allowed
 
 
@@ -142,6 +148,18 @@ def create(stream: Stream, name: str) -> None:
         admin.close()
 
 
+def replay(stream: Stream) -> None:
+    consumer = open_consumer(stream.kafka)
+    send(
+        stream.kafka,
+        DeadLetters(stream.kafka, consumer, LetterFilter(), replayed_letters(stream.kafka, consumer)),
+        "id",
+    )
+    for topic in (SPECTRA, OBSERVATIONS, FEATURES):
+        survey(TopicPart.between_times(stream.kafka, consumer, topic, 0.0, None))
+    consumer.close()
+
+
 PERMITTED = {
     "publisher writes spectra": (Role.PUBLISHER, lambda s: produce(s, SPECTRA)),
     "ingestion reads spectra": (Role.INGESTION, lambda s: consume(s, SPECTRA)),
@@ -150,6 +168,8 @@ PERMITTED = {
     "results reads dead letters": (Role.RESULTS, lambda s: consume(s, DEAD_LETTERS[StageName.FITTING])),
     "replay reads dead letters": (Role.REPLAY, lambda s: consume(s, DEAD_LETTERS[StageName.FITTING])),
     "replay writes spectra": (Role.REPLAY, lambda s: produce(s, SPECTRA)),
+    "replay replays": (Role.REPLAY, lambda s: replay(s)),
+    "topics changes what is kept": (Role.TOPICS, lambda s: set_retention(s.kafka, DEFAULT_RETENTION)),
     "lag exporter looks": (Role.LAG_EXPORTER, lambda s: group_lags(s.kafka)),
     "KEDA looks": (Role.KEDA, lambda s: group_lags(s.kafka)),
 }
@@ -172,7 +192,7 @@ FORBIDDEN = {
     "lag exporter reads": (Role.LAG_EXPORTER, lambda s: consume(s, SPECTRA)),
     "lag exporter joins": (Role.LAG_EXPORTER, lambda s: join(s, f"{PREFIX}.ingestion", SPECTRA)),
     "KEDA writes": (Role.KEDA, lambda s: produce(s, SPECTRA)),
-    "replay reads spectra": (Role.REPLAY, lambda s: consume(s, SPECTRA)),
+    "replay reads posteriors": (Role.REPLAY, lambda s: consume(s, POSTERIORS)),
     "replay writes dead letters": (Role.REPLAY, lambda s: produce(s, DEAD_LETTERS[StageName.FITTING])),
     "topics writes": (Role.TOPICS, lambda s: produce(s, SPECTRA)),
     "topics creates another": (Role.TOPICS, lambda s: create(s, f"{PREFIX}.anything")),

@@ -19,6 +19,7 @@ from coronium.cli import (
     lag,
     prepare,
     publish,
+    replay,
     results,
     serve,
     simulate,
@@ -54,6 +55,7 @@ app.add_typer(database.app, name="db", rich_help_panel=RUN)
 app.add_typer(config.app, name="config", rich_help_panel=RUN)
 app.add_typer(tokens.app, name="tokens", rich_help_panel=RUN)
 app.command(rich_help_panel=RUN)(lag.lag)
+app.command(rich_help_panel=RUN)(replay.replay)
 
 app.command(rich_help_panel=SCIENCE)(simulate.simulate)
 app.command(rich_help_panel=SCIENCE)(train.train)
