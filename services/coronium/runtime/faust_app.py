@@ -21,6 +21,7 @@ from faust.types import TP
 from coronium.contract.headers import Headers
 from coronium.contract.limits import MAX_FETCH_BYTES, MAX_PRODUCE_BYTES
 from coronium.contract.topics import TopicNames
+from coronium.runtime import record_batches
 from coronium.runtime.brokers import ssl_context
 from coronium.runtime.positions import Positions
 from coronium.runtime.settings import ServiceSettings
@@ -42,6 +43,7 @@ class _App(faust.App):
 
 def create_app(stage: Stage[Any, Any], settings: ServiceSettings) -> faust.App:
     """Return the faust application of a stage; nothing is connected yet."""
+    record_batches.install()
     kafka, loop = settings.kafka, settings.loop
     app = _App(
         kafka.topics.group(stage.name),

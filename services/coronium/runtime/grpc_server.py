@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.protobuf import descriptor_pool
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from coronium.contract.limits import GRPC_CHANNEL_OPTIONS
+from coronium.contract.wire import count_parts
 from coronium.runtime import metrics
 from coronium.runtime.errors import StartError
 from coronium.runtime.settings import GrpcSettings
@@ -104,28 +107,28 @@ class _Guard(grpc.aio.ServerInterceptor):
         kind = "_".join("stream" if streaming else "unary" for streaming in sides)
         wrap = self._stream if handler.response_streaming else self._unary
         return getattr(grpc, f"{kind}_rpc_method_handler")(
-            wrap(getattr(handler, kind), method),
-            request_deserializer=handler.request_deserializer,
+            wrap(getattr(handler, kind), method, handler.request_streaming),
+            request_deserializer=_reader(name, handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
 
-    def _unary(self, behavior: Any, method: str) -> Any:
+    def _unary(self, behavior: Any, method: str, streamed: bool) -> Any:
         async def guarded(request: Any, context: grpc.aio.ServicerContext) -> Any:
             begun = time.monotonic()
             try:
                 await self._check(context)
-                return await behavior(request, context)
+                return await behavior(await _readable(request, streamed, context), context)
             finally:
                 _count(method, context, begun)
 
         return guarded
 
-    def _stream(self, behavior: Any, method: str) -> Any:
+    def _stream(self, behavior: Any, method: str, streamed: bool) -> Any:
         async def guarded(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
             begun = time.monotonic()
             try:
                 await self._check(context)
-                async for response in behavior(request, context):
+                async for response in behavior(await _readable(request, streamed, context), context):
                     yield response
             finally:
                 _count(method, context, begun)
@@ -139,6 +142,39 @@ class _Guard(grpc.aio.ServerInterceptor):
                 grpc.StatusCode.INVALID_ARGUMENT,
                 f"set a deadline of at most {self._max_deadline:g} s on this call",
             )
+
+
+class _Unreadable(str):
+    """What is wrong with a request, in its place."""
+
+
+def _reader(name: str, deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Return what reads a method's requests; one that cannot be read becomes `_Unreadable`, not an error of ours."""
+    service, method = name.strip("/").split("/")
+    kind = descriptor_pool.Default().FindServiceByName(service).methods_by_name[method].input_type
+
+    def read(data: bytes) -> Any:
+        try:
+            count_parts(kind, data)
+            return deserializer(data)
+        except DecodeError as error:
+            return _Unreadable(f"The request is no {kind.full_name}: {error}")
+
+    return read
+
+
+async def _readable(request: Any, streamed: bool, context: grpc.aio.ServicerContext) -> Any:
+    """Return a request, or the iterator over those of a stream, and end the call at one that cannot be read."""
+    if streamed:
+        return _each_readable(request, context)
+    if isinstance(request, _Unreadable):
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, request)
+    return request
+
+
+async def _each_readable(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield await _readable(request, False, context)
 
 
 def _count(method: str, context: grpc.aio.ServicerContext, begun: float) -> None:
