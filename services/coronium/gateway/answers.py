@@ -126,4 +126,8 @@ def _name(enum: Any, value: int) -> str:
 
 
 def _instant(message: Message, field: str) -> datetime | None:
-    return getattr(message, field).ToDatetime(tzinfo=UTC) if message.HasField(field) else None
+    try:
+        return getattr(message, field).ToDatetime(tzinfo=UTC) if message.HasField(field) else None
+    except (ValueError, OverflowError):
+        # A dead letter is kept whatever it says.
+        return None

@@ -4,7 +4,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from coronium.contract.limits import MEBIBYTE
+from coronium.contract.limits import MAX_BODY_BYTES
 from coronium.runtime.settings import Section, ServiceSettings
 
 
@@ -34,6 +34,5 @@ class GatewaySettings(ServiceSettings):
 
     host: str = Field(default="127.0.0.1", description="Address to serve HTTP on; 0.0.0.0 for all.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port to serve HTTP on; 0 takes a free one.")
-    # A number takes up to six times the room in JSON that it takes in protobuf.
-    max_body_bytes: int = Field(default=48 * MEBIBYTE, gt=0, description="Largest request body.")
+    max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0, description="Largest request body.")
     upstream: UpstreamSettings = Field(default_factory=UpstreamSettings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from coronium.contract.plasma import plasma_number
 from coronium.v1 import spectrum_pb2
@@ -21,6 +21,24 @@ _STATISTICS = {
 _SOURCES = {"resolved": spectrum_pb2.SOURCE_KIND_RESOLVED, "star": spectrum_pb2.SOURCE_KIND_STAR}
 
 
+def as_utc(instant: datetime) -> datetime:
+    """Return an instant in UTC; one without a zone is taken to be in UTC.
+
+    Raises
+    ------
+    ValueError
+        It has no date in UTC: the calendar ends with the years 1 and 9999.
+    """
+    try:
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the time is outside of the years 1 to 9999 in UTC") from None
+
+
+Instant = Annotated[datetime, AfterValidator(as_utc)]
+"""A time as people send it: without a zone, UTC."""
+
+
 class _Input(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -29,7 +47,7 @@ class ExposureInput(_Input):
     """One exposure of an epoch."""
 
     seconds: float = Field(gt=0)
-    start: datetime | None = Field(default=None, description="Without a zone: UTC.")
+    start: Instant | None = Field(default=None, description="Without a zone: UTC.")
     name: str = ""
 
 
@@ -84,7 +102,7 @@ def spectrum_message(given: SpectrumInput) -> spectrum_pb2.Spectrum:
     for exposure in given.exposures:
         added = message.exposures.add(name=exposure.name, seconds=exposure.seconds)
         if exposure.start is not None:
-            added.start.FromDatetime(as_utc(exposure.start))
+            added.start.FromDatetime(exposure.start)
     for channel in given.channels:
         message.channels.append(
             spectrum_pb2.Channel(
@@ -94,8 +112,3 @@ def spectrum_message(given: SpectrumInput) -> spectrum_pb2.Spectrum:
             )
         )
     return message
-
-
-def as_utc(instant: datetime) -> datetime:
-    """Return an instant in UTC; one without a zone is taken to be in UTC."""
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

@@ -11,7 +11,9 @@ from google.protobuf.message import DecodeError
 from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
+from coronium.contract.limits import MAX_POSTERIOR_BYTES
 from coronium.contract.topics import DEAD_LETTERS, OBSERVATIONS, POSTERIORS, StageName, Topic, TopicNames
+from coronium.contract.wire import read_message
 from coronium.results.database import check_schema, unreachable, upgrade
 from coronium.results.records import Entry, InvalidRecord, Record, Table, entry
 from coronium.results.store import Outcome, Store
@@ -77,9 +79,15 @@ class ResultsStage(Stage[Entry, Stored]):
 
     def decode(self, incoming: Incoming) -> Entry:
         """Read one record, whichever topic it is from."""
-        message = _MESSAGES[self._topics.topic(incoming.topic).suffix]
+        topic = self._topics.topic(incoming.topic)
+        if topic is POSTERIORS and len(incoming.value) > MAX_POSTERIOR_BYTES:
+            raise Rejected(
+                dead_letter_pb2.DEAD_LETTER_REASON_TOO_LARGE,
+                f"The posterior has {len(incoming.value)} bytes, the limit is {MAX_POSTERIOR_BYTES}.",
+            )
+        message = _MESSAGES[topic.suffix]
         try:
-            return entry(message.FromString(incoming.value))
+            return entry(read_message(message, incoming.value))
         except DecodeError as error:
             raise Rejected(
                 dead_letter_pb2.DEAD_LETTER_REASON_MALFORMED,
