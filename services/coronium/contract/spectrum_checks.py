@@ -169,10 +169,10 @@ def _check_counts(message: spectrum_pb2.Spectrum) -> None:
     names = [channel.name for channel in message.channels]
     for channel in message.channels:
         if not channel.name or names.count(channel.name) > 1:
-            raise InvalidSpectrum(f"Channel name {channel.name!r} is empty or used twice: give each its own name.")
+            raise InvalidSpectrum(f"Channel name {channel.name[:80]!r} is empty or used twice: give each its own name.")
         if len(channel.wavelength_edges) > MAX_BINS + 1:
             raise InvalidSpectrum(
-                f"Channel {channel.name!r} has {len(channel.wavelength_edges)} wavelength_edges: "
+                f"Channel {channel.name[:80]!r} has {len(channel.wavelength_edges)} wavelength_edges: "
                 f"at most {MAX_BINS} bins are taken, rebin."
             )
 

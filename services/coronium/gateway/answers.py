@@ -44,7 +44,8 @@ def draw_table(result_id: str, parts: Iterable[posterior_pb2.Draws]) -> schemas.
     for part in parts:
         names = list(part.names)
         values = _numbers(part.values)
-        rows += [values[start : start + len(names)] for start in range(0, len(values), len(names))]
+        width = max(len(names), 1)
+        rows += [values[start : start + width] for start in range(0, len(values), width)]
     return schemas.DrawTable(result_id=result_id, names=names, draws=rows)
 
 

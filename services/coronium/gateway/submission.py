@@ -35,6 +35,18 @@ def as_utc(instant: datetime) -> datetime:
         raise ValueError("the time is outside of the years 1 to 9999 in UTC") from None
 
 
+def _whole(text: str) -> str:
+    """Refuse what JSON can spell and no text holds: one half of a character of two."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the text holds half of a character") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole)]
+"""A text that can be written down."""
+
 Instant = Annotated[datetime, AfterValidator(as_utc)]
 """A time as people send it: without a zone, UTC."""
 
@@ -48,13 +60,13 @@ class ExposureInput(_Input):
 
     seconds: float = Field(gt=0)
     start: Instant | None = Field(default=None, description="Without a zone: UTC.")
-    name: str = ""
+    name: Text = ""
 
 
 class ChannelInput(_Input):
     """One order, arm or window: E exposures of N bins, arrays row by row [exposure, wavelength]."""
 
-    name: str
+    name: Text
     wavelength_edges: list[_Number] = Field(min_length=2, description="N + 1 increasing bin edges in Angstrom.")
     statistic: Literal["poisson", "counts_with_read_noise", "flux"]
     counts: list[_Number] = Field(description="E * N counts, or calibrated values.")
@@ -75,14 +87,14 @@ class ChannelInput(_Input):
 class SpectrumInput(_Input):
     """One epoch of one target: exposures that share temperature and density."""
 
-    target: str = Field(examples=["capella", "sun/ar12807/x012y007"])
-    instrument: str = Field(examples=["hinode-eis", "chandra-letg", "chandra-meg", "euve"])
+    target: Text = Field(examples=["capella", "sun/ar12807/x012y007"])
+    instrument: Text = Field(examples=["hinode-eis", "chandra-letg", "chandra-meg", "euve"])
     source: Literal["resolved", "star"]
     exposures: list[ExposureInput] = Field(min_length=1)
     channels: list[ChannelInput] = Field(min_length=1)
     distance_pc: float = Field(default=0.0, ge=0, description="Parsec; 0: unknown.")
-    name: str = Field(default="", description="Your own name of the spectrum.")
-    annotations: dict[str, str] = Field(default_factory=dict)
+    name: Text = Field(default="", description="Your own name of the spectrum.")
+    annotations: dict[Text, Text] = Field(default_factory=dict)
     plasma_model: Literal["isothermal", "gaussian-dem"] = Field(
         default="isothermal", description="The temperature structure to fit."
     )

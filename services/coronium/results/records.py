@@ -132,6 +132,10 @@ def result_row(posterior: posterior_pb2.Posterior) -> dict[str, Any]:
         f"Posterior {posterior.result_id} has {len(posterior.fingerprints)} fingerprints and {len(posterior.lines)} "
         f"lines, of which {MAX_FINGERPRINTS} and {MAX_LINES} are taken.",
     )
+    _require(
+        all(math.isfinite(line.wavelength) for line in posterior.lines),
+        f"Posterior {posterior.result_id} has a line without a wavelength.",
+    )
     _require_draws(posterior)
     for band in posterior.predictive:
         _require(

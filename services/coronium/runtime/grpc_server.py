@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +145,11 @@ class _Guard(grpc.aio.ServerInterceptor):
             )
 
 
-class _Unreadable(str):
+@dataclass(frozen=True)
+class _Unreadable:
     """What is wrong with a request, in its place."""
+
+    sentence: str
 
 
 def _reader(name: str, deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
@@ -168,7 +172,7 @@ async def _readable(request: Any, streamed: bool, context: grpc.aio.ServicerCont
     if streamed:
         return _each_readable(request, context)
     if isinstance(request, _Unreadable):
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, request)
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, request.sentence)
     return request
 
 
