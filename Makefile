@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all lint protos bench docs knowability line-profile coverage sky install install-dev clean
+.PHONY: help demo up test test-all fuzz lint protos bench docs knowability line-profile coverage sky install install-dev clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ test: install-dev
 ## test-all  everything, the long science runs too
 test-all: install-dev
 	$(BIN)/python -m pytest --durations=10
+
+## fuzz      a million inputs that no one should send, to everything that reads; prints what was found (an hour)
+fuzz: install-dev
+	$(BIN)/python -W ignore -m tests.fuzz --inputs 700000 --guided 300000
 
 ## lint      all linters: style, types, rooms, contract
 lint: install-dev

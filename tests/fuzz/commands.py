@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     ),
     "get": ("--arrays", "--json"),
     "watch": ("--target", "--since", "--count", "--json"),
-    "publish": ("--instrument", "--target", "--plasma", "--json", "--demo-data"),
+    "publish": ("--instrument", "--target", "--plasma", "--json"),
     "fit": ("--plasma", "--engine", "--first", "--seed", "--json"),
     "instruments": ("--json",),
     "config": ("--json",),
@@ -77,8 +77,18 @@ def targets(folder: Path, address: str) -> list[Target]:
             random.shuffle(words)
         return joined([word.encode(errors="surrogateescape") for word in words])
 
-    corpus = [joined([b"results", b"--json"]), joined([b"publish", known[0].encode(), b"--instrument", b"chandra-meg"])]
-    return [Target("commands", _running(address), draw, corpus, 500)]
+    corpus = [
+        joined([word.encode() for word in line.split()])
+        for line in (
+            "results --json",
+            f"publish {known[0]} --instrument chandra-meg --json",
+            f"fit {known[2]}",
+            "watch --json",
+            "instruments list",
+            "config show fitting",
+        )
+    ]
+    return [Target("commands", _running(address), draw, corpus, 120)]
 
 
 def _word(random: random.Random, known: list[str]) -> str:

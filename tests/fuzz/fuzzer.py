@@ -63,6 +63,9 @@ def fuzz(target: Target, inputs: int, seed: int, first: int = 0) -> Tally:
     """Feed inputs `first` to `first + inputs - 1` of a seed to a target; findings of one kind are kept once."""
     tally = Tally(target.name)
     known: set[tuple[str, str]] = set()
+    for valid in target.corpus:
+        # What is loaded when it is first needed is no memory kept.
+        target.run(valid)
     warm = first + max(1, int(WARM_SHARE * inputs))
     began = time.monotonic()
     for index in range(first, first + inputs):

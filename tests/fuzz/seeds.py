@@ -53,6 +53,7 @@ def features(spectrum: spectrum_pb2.Spectrum) -> features_pb2.Features:
     return message
 
 
+@cache
 def posterior() -> posterior_pb2.Posterior:
     """Return a posterior of few draws."""
     message = posterior_factory.posterior()

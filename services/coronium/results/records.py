@@ -113,34 +113,34 @@ def result_row(posterior: posterior_pb2.Posterior) -> dict[str, Any]:
         or a time or a text cannot be stored.
     """
     _require(bool(posterior.result_id), "The posterior has no result_id.")
-    _require(bool(posterior.target), f"Posterior {posterior.result_id} names no target.")
+    _require(bool(posterior.target), f"Posterior {posterior.result_id[:80]} names no target.")
     single = posterior.kind == posterior_pb2.RESULT_KIND_SINGLE
     _require(
         single or posterior.kind == posterior_pb2.RESULT_KIND_JOINT,
-        f"Posterior {posterior.result_id} is of kind {posterior.kind}, which is neither single nor joint.",
+        f"Posterior {posterior.result_id[:80]} is of kind {posterior.kind}, which is neither single nor joint.",
     )
     _require(
         bool(posterior.fingerprints) and all(posterior.fingerprints),
-        f"Posterior {posterior.result_id} names no fingerprint.",
+        f"Posterior {posterior.result_id[:80]} names no fingerprint.",
     )
     _require(
         not single or len(posterior.fingerprints) == 1,
-        f"Posterior {posterior.result_id} is single and has {len(posterior.fingerprints)} fingerprints.",
+        f"Posterior {posterior.result_id[:80]} is single and has {len(posterior.fingerprints)} fingerprints.",
     )
     _require(
         len(posterior.fingerprints) <= MAX_FINGERPRINTS and len(posterior.lines) <= MAX_LINES,
-        f"Posterior {posterior.result_id} has {len(posterior.fingerprints)} fingerprints and {len(posterior.lines)} "
-        f"lines, of which {MAX_FINGERPRINTS} and {MAX_LINES} are taken.",
+        f"Posterior {posterior.result_id[:80]} has {len(posterior.fingerprints)} fingerprints and "
+        f"{len(posterior.lines)} lines, of which {MAX_FINGERPRINTS} and {MAX_LINES} are taken.",
     )
     _require(
         all(math.isfinite(line.wavelength) for line in posterior.lines),
-        f"Posterior {posterior.result_id} has a line without a wavelength.",
+        f"Posterior {posterior.result_id[:80]} has a line without a wavelength.",
     )
     _require_draws(posterior)
     for band in posterior.predictive:
         _require(
             len(band.wavelength) == len(band.lower) == len(band.median) == len(band.upper),
-            f"Posterior {posterior.result_id} has a predictive band of unequal lengths.",
+            f"Posterior {posterior.result_id[:80]} has a predictive band of unequal lengths.",
         )
     medians = {summary.name: summary.median for summary in posterior.parameters}
     row = {
@@ -245,15 +245,15 @@ def _require_draws(posterior: posterior_pb2.Posterior) -> None:
     parameters = len(names)
     _require(
         len(values) % parameters == 0 if parameters else not values,
-        f"Posterior {posterior.result_id} has {len(values)} draws of {parameters} parameters.",
+        f"Posterior {posterior.result_id[:80]} has {len(values)} draws of {parameters} parameters.",
     )
     _require(
         len(values) <= MAX_POSTERIOR_DRAWS * parameters,
-        f"Posterior {posterior.result_id} has more than {MAX_POSTERIOR_DRAWS} draws.",
+        f"Posterior {posterior.result_id[:80]} has more than {MAX_POSTERIOR_DRAWS} draws.",
     )
     _require(
         len(set(names)) == parameters and all(names),
-        f"Posterior {posterior.result_id} names a parameter of its draws twice, or not at all.",
+        f"Posterior {posterior.result_id[:80]} names a parameter of its draws twice, or not at all.",
     )
 
 
