@@ -11,7 +11,12 @@ from pathlib import Path
 
 from google.protobuf.wrappers_pb2 import UInt64Value
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, KafkaError
+from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    KafkaError,
+    NotCoordinatorError,
+)
 
 from coronium.contract.limits import MAX_FETCH_BYTES, MAX_PRODUCE_BYTES
 from coronium.contract.topics import ATTEMPTS, DEAD_LETTERS, StageName, Topic
@@ -132,7 +137,7 @@ class Stream:
         partitions = [TopicPartition(self.name(topic), p) for p in range(PARTITIONS)]
         try:
             offsets = admin.list_group_offsets({group: partitions})[group]
-        except (CoordinatorLoadInProgressError, CoordinatorNotAvailableError):
+        except (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError):
             # A real broker that never had a group says so.
             return {}
         finally:

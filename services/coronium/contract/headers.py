@@ -117,8 +117,8 @@ def envelope_problem(key: bytes, headers: Mapping[str, bytes]) -> str | None:
 
 
 def is_time(seconds: float) -> bool:
-    """Return whether a number is a time after 1970 and before the year 10000."""
-    return 0 < seconds < _YEAR_10000
+    """Return whether a number is a time after 1970 and before the year 10000, to the microsecond that headers keep."""
+    return 1e-6 <= seconds < _YEAR_10000
 
 
 def new_trace_id() -> str:

@@ -42,6 +42,9 @@ MAX_POSTERIOR_BYTES = 64 * 1024
 MAX_BODY_BYTES = 6 * MAX_SPECTRUM_BYTES
 """Largest body of a REST request: a number takes up to six times the room in JSON that it takes in protobuf."""
 
+MAX_BODY_VALUES = MAX_SPECTRUM_BYTES // 3
+"""Most commas in the body of a REST request: a spectrum needs three bytes a value and more, whatever its arrays are."""
+
 MAX_PARTS = 10_000
 """Most fields of a message that may hold messages, at all depths: an empty part takes two bytes and becomes 130."""
 
