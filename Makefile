@@ -8,7 +8,7 @@ DRILL_ARGS ?=
 SOAK_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all lint protos lock audit sbom licences bench docs knowability line-profile coverage sky drill soak \
+.PHONY: help demo up test test-all fuzz lint protos lock audit sbom licences bench docs knowability line-profile coverage sky drill soak \
   install install-dev clean
 
 help:
@@ -29,6 +29,10 @@ test: install-dev
 ## test-all  everything, the long science runs too
 test-all: install-dev
 	$(BIN)/python -m pytest --durations=10
+
+## fuzz      a million inputs that no one should send, to everything that reads; prints what was found (an hour)
+fuzz: install-dev
+	$(BIN)/python -W ignore -m tests.fuzz --inputs 700000 --guided 300000
 
 ## lint      all linters: style, types, rooms, contract
 lint: install-dev

@@ -15,6 +15,7 @@ from jax import device_count
 from coronium.inference.answer import Diagnostics, FitResult, Flag, Plasma, Rung, find_flags
 from coronium.inference.engine import TRIAGE, WHOLE, Engine, stack
 from coronium.inference.evidence import log_evidence, masses
+from coronium.inference.finite import NoFiniteAnswer, require_finite
 from coronium.inference.likelihood import saturated
 from coronium.inference.lines import identified_lines
 from coronium.inference.mode_choice import choose_modes, strayed, thinned, weighted_draws
@@ -34,7 +35,18 @@ from coronium.physics.parameters import Priors
 from coronium.physics.simulator import empty_spectrum
 from coronium.physics.spectrum import Spectrum
 
-__all__ = ["Diagnostics", "FitResult", "Fitter", "Flag", "Plasma", "Rung", "SamplerSettings", "StartMap", "fit_spectra"]
+__all__ = [
+    "Diagnostics",
+    "FitResult",
+    "Fitter",
+    "Flag",
+    "NoFiniteAnswer",
+    "Plasma",
+    "Rung",
+    "SamplerSettings",
+    "StartMap",
+    "fit_spectra",
+]
 
 MOST_DRAWS = 256
 """Thinned draws of a result."""
@@ -132,6 +144,8 @@ class Fitter:
         ------
         UnknownInstrumentError, KeyError, ValueError
             When a spectrum does not fit its instrument.
+        NoFiniteAnswer
+            When a spectrum's numbers are so large or so small that the fit leaves the numbers there are.
         """
         starts = starts or [None] * len(spectra)
         seeds = list(range(len(spectra))) if seeds is None else list(seeds)
@@ -191,6 +205,7 @@ class Fitter:
         for i, (place, _, _, seed) in enumerate(some):
             choice = choose_modes(modes, i, engine.settings.chains)
             found = modes.z[i, choice.padded].astype(np.float64), modes.cholesky[i, choice.padded]
+            require_finite(*found)
             walks.append(Walk(place, packed[i], int(seed), choice, found, engine.settings.chains, quoted))
         for walk in walks:
             walk.seconds = (time.perf_counter() - began) / len(walks)
@@ -236,6 +251,7 @@ class Fitter:
             effective = np.minimum(effective, settings.kept)
             evidence, error, k_hat = log_evidence(weights[i])
             summaries, names, columns = parameter_summaries(model, physical, i, r_hat, effective, spectrum)
+            require_finite(*([s.median, s.mean, s.standard_deviation, *s.interval68, *s.interval95] for s in summaries))
             check = goodness_of_fit(predicted[i])
             diagnostics = Diagnostics(
                 max_r_hat=float(np.nanmax(r_hat)),

@@ -210,7 +210,8 @@ async def test_a_message_that_is_too_large_is_refused(services, channel, princip
     submit = "/coronium.v1.IngestionService/Submit"
     async with channel_to(services, options=[("grpc.max_send_message_length", -1)]) as wide:
         passes = await refusal(wide.unary_unary(submit)(bytes(MAX_GRPC_BYTES), timeout=60, metadata=bearer(token)))
-        assert (passes.code(), passes.details()) == (INVALID, "the message cannot be read")
+        assert passes.code() is INVALID
+        assert passes.details().startswith("the message cannot be read")
         large = await refusal(wide.unary_unary(submit)(bytes(MAX_GRPC_BYTES + 1), timeout=60, metadata=bearer(token)))
         # The client knows it by these words.
         assert (large.code(), _TOO_LARGE in large.details()) == (EXHAUSTED, True)

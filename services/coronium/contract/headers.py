@@ -4,11 +4,12 @@ Header values are ASCII text, so that any Kafka tool shows them. A reader takes 
 without headers (from a user's own producer) is of the current schema and starts a trace of its own.
 """
 
-import math
 import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+
+from coronium.contract.limits import MAX_HEADER_BYTES, MAX_KEY_BYTES
 
 SCHEMA_VERSION = 1
 
@@ -21,6 +22,10 @@ REPLAY_OF_HEADER = "coronium-replay-of"
 
 # Longest value that is read: a topic's name has at most 249 characters.
 _MOST_TEXT = 300
+
+
+# The first second after what a calendar of four digits holds.
+_YEAR_10000 = 253_402_300_800
 
 
 class UnknownSchema(ValueError):
@@ -117,7 +122,7 @@ class Headers:
             As they came; unknown ones are ignored, missing or unreadable ones are replaced by a new trace and
             the record's own time.
         timestamp : float
-            The record's own time in seconds since 1970 UTC.
+            The record's own time in seconds since 1970 UTC; where it is none, it is now.
 
         Raises
         ------
@@ -129,7 +134,7 @@ class Headers:
             raise UnknownSchema(
                 f"the record is of schema version {_text(version)!r}, this software knows {SCHEMA_VERSION}"
             )
-        produced_at = _seconds(headers.get(PRODUCED_AT_HEADER), timestamp)
+        produced_at = _seconds(headers.get(PRODUCED_AT_HEADER), timestamp if is_time(timestamp) else time.time())
         return cls(
             trace_id=_text(headers.get(TRACE_ID_HEADER, b"")) or new_trace_id(),
             produced_at=produced_at,
@@ -137,6 +142,21 @@ class Headers:
             replay_id=_text(headers.get(REPLAY_ID_HEADER, b"")),
             replay_of=Place.parse(_text(headers.get(REPLAY_OF_HEADER, b""))),
         )
+
+
+def envelope_problem(key: bytes, headers: Mapping[str, bytes]) -> str | None:
+    """Say what is too large about a record beside its value, in one sentence; None where nothing is."""
+    if len(key) > MAX_KEY_BYTES:
+        return f"The key has {len(key)} bytes, the limit is {MAX_KEY_BYTES}: use the target as the key."
+    size = sum(len(name.encode(errors="replace")) + len(value) for name, value in headers.items())
+    if size > MAX_HEADER_BYTES:
+        return f"The headers have {size} bytes, the limit is {MAX_HEADER_BYTES}: send fewer or shorter ones."
+    return None
+
+
+def is_time(seconds: float) -> bool:
+    """Return whether a number is a time after 1970 and before the year 10000, to the microsecond that headers keep."""
+    return 1e-6 <= seconds < _YEAR_10000
 
 
 def new_trace_id() -> str:
@@ -154,4 +174,4 @@ def _seconds(value: bytes | None, otherwise: float) -> float:
         seconds = float(value) if value is not None else otherwise
     except ValueError:
         return otherwise
-    return seconds if math.isfinite(seconds) else otherwise
+    return seconds if is_time(seconds) else otherwise

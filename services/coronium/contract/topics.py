@@ -89,6 +89,9 @@ class Topic:
         return {
             "cleanup.policy": "compact" if self.compacted else "delete",
             "max.message.bytes": str(self.max_bytes),
+            # The broker's clock decides how long a record is kept. By its producer's, one that was stamped with the
+            # time of an old observation would be gone at once, and one from a clock that runs ahead be refused.
+            "message.timestamp.type": "LogAppendTime",
             "retention.ms": str(self.retention_milliseconds(retention)),
         }
 

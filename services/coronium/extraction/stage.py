@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
+from coronium.contract.conversion import InvalidSpectrum
+from coronium.contract.features_checks import check_identity
 from coronium.contract.flow import PRODUCTS, SOURCES
 from coronium.contract.topics import FEATURES, StageName
+from coronium.contract.wire import read_message
 from coronium.extraction.settings import ExtractionSettings
 from coronium.network.files import WeightsError, combined_version
 from coronium.runtime import metrics
@@ -57,16 +60,13 @@ class ExtractionStage(Stage[bytes, "Extracted"]):
     def decode(self, incoming: Incoming) -> bytes:
         """Check that the value is an observation; the worker reads its arrays."""
         try:
-            observation = spectrum_pb2.Observation.FromString(incoming.value)
+            check_identity(read_message(spectrum_pb2.Observation, incoming.value))
         except DecodeError as fault:
             raise Rejected(
                 dead_letter_pb2.DEAD_LETTER_REASON_MALFORMED, f"The value is not an Observation: {fault}."
             ) from None
-        if not observation.fingerprint or not observation.spectrum.target:
-            raise Rejected(
-                dead_letter_pb2.DEAD_LETTER_REASON_INVALID,
-                "The observation has no fingerprint or no target: publish spectra, ingestion makes observations.",
-            )
+        except InvalidSpectrum as fault:
+            raise Rejected(dead_letter_pb2.DEAD_LETTER_REASON_INVALID, str(fault)) from None
         return incoming.value
 
     def encode(self, incoming: Incoming, job: bytes, result: Extracted) -> Sequence[Outgoing]:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from coronium.contract.conversion import InvalidSpectrum, spectrum_from_message
+from coronium.contract.conversion import InvalidSpectrum
+from coronium.contract.spectrum_checks import check_contents
 from coronium.network.files import WeightsError, combined_version, known_instruments
 from coronium.network.prediction import Prediction, Predictor
 from coronium.physics.spectrum import Spectrum
@@ -76,7 +77,7 @@ class ExtractionWorker:
         for index, job in enumerate(jobs):
             observation = spectrum_pb2.Observation.FromString(job)
             try:
-                spectrum = spectrum_from_message(observation.spectrum)
+                spectrum = check_contents(observation.spectrum)
             except InvalidSpectrum as fault:
                 results[index] = Rejected(dead_letter_pb2.DEAD_LETTER_REASON_INVALID, str(fault))
                 continue

@@ -8,8 +8,11 @@ from typing import Any, ClassVar
 from aiokafka.errors import KafkaError
 from google.protobuf.message import DecodeError
 
+from coronium.contract.conversion import InvalidSpectrum
+from coronium.contract.features_checks import check_features, check_identity
 from coronium.contract.flow import MEMORY, PRODUCTS, SOURCES
 from coronium.contract.topics import EPOCHS, POSTERIORS, StageName
+from coronium.contract.wire import read_message
 from coronium.fitting.epochs import Epochs, epoch_key
 from coronium.fitting.jobs import FitJob, Fitted
 from coronium.fitting.settings import FittingSettings, warm_kinds
@@ -79,16 +82,16 @@ class FittingStage(Stage[FitJob, Fitted]):
     def decode(self, incoming: Incoming) -> FitJob:
         """Refuse what is no features message; the rest goes to the worker as it came."""
         try:
-            message = features_pb2.Features.FromString(incoming.value)
+            message = read_message(features_pb2.Features, incoming.value)
+            check_identity(message.observation)
+            check_features(message)
         except DecodeError:
             raise Rejected(
                 dead_letter_pb2.DEAD_LETTER_REASON_MALFORMED,
                 f"The {len(incoming.value)} bytes are not a coronium.v1.Features message.",
             ) from None
-        if not message.observation.fingerprint or not message.observation.spectrum.channels:
-            raise Rejected(
-                dead_letter_pb2.DEAD_LETTER_REASON_INVALID, "The features hold no observation with data to fit."
-            )
+        except InvalidSpectrum as problem:
+            raise Rejected(dead_letter_pb2.DEAD_LETTER_REASON_INVALID, str(problem)) from None
         return FitJob(incoming.value)
 
     def encode(self, incoming: Incoming, job: FitJob, result: Fitted) -> Sequence[Outgoing]:

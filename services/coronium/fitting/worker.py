@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from coronium.contract.conversion import InvalidSpectrum
+from coronium.contract.limits import MAX_FITTED_VALUES
 from coronium.fitting.jobs import FitJob, Fitted
 from coronium.runtime.errors import StartError
 from coronium.runtime.stage import Rejected
 from coronium.v1 import dead_letter_pb2, features_pb2, posterior_pb2, spectrum_pb2
 
 if TYPE_CHECKING:
-    from coronium.fit import StartMap
+    from coronium.fit import FitResult, Plasma, StartMap
+    from coronium.physics.spectrum import Spectrum
 
 NETWORK = "network"
 """The lowest rung of `max_rung`: nothing is fitted."""
@@ -101,9 +104,9 @@ class FittingWorker:
         return _passed_on(network_posterior(features, versions, network_map(features), self._fitter.priors))
 
     def _fit(self, features: list[features_pb2.Features], plasma: int) -> list[Fitted | Rejected]:
-        from coronium.contract.conversion import spectrum_from_message
         from coronium.contract.identity import random_seed, single_result_id
-        from coronium.fit import Plasma, Rung
+        from coronium.contract.spectrum_checks import check_spectrum
+        from coronium.fit import Plasma
         from coronium.fitting.messages import model_versions
 
         name = Plasma.GAUSSIAN_DEM if plasma == spectrum_pb2.PLASMA_MODEL_GAUSSIAN_DEM else Plasma.ISOTHERMAL
@@ -111,7 +114,8 @@ class FittingWorker:
         spectra, starts, seeds, members = [], [], [], []
         for i, item in enumerate(features):
             try:
-                spectrum = spectrum_from_message(item.observation.spectrum)
+                spectrum = check_spectrum(item.observation.spectrum)
+                _check_size(spectrum)
                 model = self._fitter.model(spectrum, name)
             except (LookupError, ValueError) as problem:
                 outcome[i] = Rejected(dead_letter_pb2.DEAD_LETTER_REASON_INVALID, str(problem))
@@ -121,11 +125,37 @@ class FittingWorker:
             starts.append(network_map(item))
             seeds.append(random_seed(single_result_id(item.observation.fingerprint, versions)))
             members.append(i)
-        if spectra:
-            fitted = self._fitter.fit(spectra, name, Rung(self._settings["max_rung"]), starts, seeds)
-            for i, result in zip(members, fitted, strict=True):
-                outcome[i] = _fitted(result, features[i])
+        for i, result in zip(members, self._answers(spectra, name, starts, seeds), strict=True):
+            outcome[i] = result if isinstance(result, Rejected) else _fitted(result, features[i])
         return [o for o in outcome if o is not None]
+
+    def _answers(
+        self, spectra: list[Spectrum], plasma: Plasma, starts: list[StartMap | None], seeds: list[int]
+    ) -> list[FitResult | Rejected]:
+        """Fit spectra together; where one of them has no finite answer, each alone."""
+        from coronium.fit import NoFiniteAnswer, Rung
+
+        if not spectra:
+            return []
+        try:
+            return list(self._fitter.fit(spectra, plasma, Rung(self._settings["max_rung"]), starts, seeds))
+        except NoFiniteAnswer as problem:
+            if len(spectra) == 1:
+                return [Rejected(dead_letter_pb2.DEAD_LETTER_REASON_INVALID, str(problem))]
+        alone = [
+            self._answers([one], plasma, [start], [seed])
+            for one, start, seed in zip(spectra, starts, seeds, strict=True)
+        ]
+        return [answer for (answer,) in alone]
+
+
+def _check_size(spectrum: Spectrum) -> None:
+    values = spectrum.exposures * sum(channel.bins for channel in spectrum.channels)
+    if values > MAX_FITTED_VALUES:
+        raise InvalidSpectrum(
+            f"The spectrum has {values} values, a fit takes {MAX_FITTED_VALUES}: publish fewer exposures or channels "
+            "per spectrum, or rebin."
+        )
 
 
 def network_map(features: features_pb2.Features) -> StartMap | None:

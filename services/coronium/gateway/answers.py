@@ -44,7 +44,8 @@ def draw_table(result_id: str, parts: Iterable[posterior_pb2.Draws]) -> schemas.
     for part in parts:
         names = list(part.names)
         values = _numbers(part.values)
-        rows += [values[start : start + len(names)] for start in range(0, len(values), len(names))]
+        width = max(len(names), 1)
+        rows += [values[start : start + width] for start in range(0, len(values), width)]
     return schemas.DrawTable(result_id=result_id, names=names, draws=rows)
 
 
@@ -126,4 +127,8 @@ def _name(enum: Any, value: int) -> str:
 
 
 def _instant(message: Message, field: str) -> datetime | None:
-    return getattr(message, field).ToDatetime(tzinfo=UTC) if message.HasField(field) else None
+    try:
+        return getattr(message, field).ToDatetime(tzinfo=UTC) if message.HasField(field) else None
+    except (ValueError, OverflowError):
+        # A dead letter is kept whatever it says.
+        return None

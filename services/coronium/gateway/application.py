@@ -47,7 +47,8 @@ def create_application(settings: GatewaySettings) -> FastAPI:
 
 
 def _problem(status: int, sentence: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"detail": sentence}, status_code=status, headers=headers)
+    # It may repeat names from the request, which JSON lets hold halves of characters.
+    return JSONResponse({"detail": sentence.encode(errors="replace").decode()}, status_code=status, headers=headers)
 
 
 async def _upstream_problem(_: Request, error: Exception) -> JSONResponse:

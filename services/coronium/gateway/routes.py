@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from coronium.contract.limits import MAX_SPECTRUM_BYTES
+from coronium.contract.limits import MAX_PAGE, MAX_SPECTRUM_BYTES
 from coronium.gateway import answers, schemas
-from coronium.gateway.submission import SpectrumInput, as_utc, spectrum_message
+from coronium.gateway.submission import Instant, SpectrumInput, spectrum_message
 from coronium.gateway.upstream import Caller, Upstream, UpstreamError
 from coronium.runtime.metrics import REGISTRY
 from coronium.v1 import ingestion_pb2, posterior_pb2, results_pb2
@@ -47,7 +46,7 @@ def _caller(request: Request) -> Caller:
 
 Services = Annotated[Upstream, Depends(_upstream)]
 Asking = Annotated[Caller, Depends(_caller)]
-PageSize = Annotated[int, Query(ge=1, le=1000)]
+PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 PageToken = Annotated[str, Query(description="next_page_token of the page before, with the same filter.")]
 
 
@@ -57,9 +56,9 @@ def _filter(
     name: str = "",
     fingerprint: str = "",
     kind: Literal["single", "joint"] | None = None,
-    observed_from: datetime | None = None,
-    observed_until: Annotated[datetime | None, Query(description="Observed before this time.")] = None,
-    fitted_from: datetime | None = None,
+    observed_from: Instant | None = None,
+    observed_until: Annotated[Instant | None, Query(description="Observed before this time.")] = None,
+    fitted_from: Instant | None = None,
     log_temperature_min: float | None = None,
     log_temperature_max: float | None = None,
     log_density_min: float | None = None,
@@ -85,7 +84,7 @@ def _filter(
         (chosen.fitted_from, fitted_from),
     ):
         if instant is not None:
-            stamp.FromDatetime(as_utc(instant))
+            stamp.FromDatetime(instant)
     return chosen
 
 

@@ -4,7 +4,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from coronium.contract.limits import MEBIBYTE
+from coronium.contract.limits import MAX_BODY_BYTES
 from coronium.runtime.settings import Section, ServiceSettings
 
 
@@ -34,8 +34,7 @@ class GatewaySettings(ServiceSettings):
 
     host: str = Field(default="127.0.0.1", description="Address to serve HTTP on; 0.0.0.0 for all.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port to serve HTTP on; 0 takes a free one.")
-    # A number takes up to six times the room in JSON that it takes in protobuf.
-    max_body_bytes: int = Field(default=48 * MEBIBYTE, gt=0, description="Largest request body.")
+    max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0, description="Largest request body.")
     max_header_bytes: int = Field(default=16 * 1024, ge=1024, description="Largest head of a request.")
     max_connections: int = Field(default=512, ge=1, description="Most connections at once; more are answered 503.")
     head_seconds: float = Field(default=10.0, gt=0, description="Longest wait for the head of a request.")

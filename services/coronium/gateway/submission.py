@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from coronium.contract.plasma import plasma_number
 from coronium.v1 import spectrum_pb2
@@ -21,6 +21,36 @@ _STATISTICS = {
 _SOURCES = {"resolved": spectrum_pb2.SOURCE_KIND_RESOLVED, "star": spectrum_pb2.SOURCE_KIND_STAR}
 
 
+def as_utc(instant: datetime) -> datetime:
+    """Return an instant in UTC; one without a zone is taken to be in UTC.
+
+    Raises
+    ------
+    ValueError
+        It has no date in UTC: the calendar ends with the years 1 and 9999.
+    """
+    try:
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the time is outside of the years 1 to 9999 in UTC") from None
+
+
+def _whole(text: str) -> str:
+    """Refuse what JSON can spell and no text holds: one half of a character of two."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the text holds half of a character") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole)]
+"""A text that can be written down."""
+
+Instant = Annotated[datetime, AfterValidator(as_utc)]
+"""A time as people send it: without a zone, UTC."""
+
+
 class _Input(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -29,14 +59,14 @@ class ExposureInput(_Input):
     """One exposure of an epoch."""
 
     seconds: float = Field(gt=0)
-    start: datetime | None = Field(default=None, description="Without a zone: UTC.")
-    name: str = ""
+    start: Instant | None = Field(default=None, description="Without a zone: UTC.")
+    name: Text = ""
 
 
 class ChannelInput(_Input):
     """One order, arm or window: E exposures of N bins, arrays row by row [exposure, wavelength]."""
 
-    name: str
+    name: Text
     wavelength_edges: list[_Number] = Field(min_length=2, description="N + 1 increasing bin edges in Angstrom.")
     statistic: Literal["poisson", "counts_with_read_noise", "flux"]
     counts: list[_Number] = Field(description="E * N counts, or calibrated values.")
@@ -57,14 +87,14 @@ class ChannelInput(_Input):
 class SpectrumInput(_Input):
     """One epoch of one target: exposures that share temperature and density."""
 
-    target: str = Field(examples=["capella", "sun/ar12807/x012y007"])
-    instrument: str = Field(examples=["hinode-eis", "chandra-letg", "chandra-meg", "euve"])
+    target: Text = Field(examples=["capella", "sun/ar12807/x012y007"])
+    instrument: Text = Field(examples=["hinode-eis", "chandra-letg", "chandra-meg", "euve"])
     source: Literal["resolved", "star"]
     exposures: list[ExposureInput] = Field(min_length=1)
     channels: list[ChannelInput] = Field(min_length=1)
     distance_pc: float = Field(default=0.0, ge=0, description="Parsec; 0: unknown.")
-    name: str = Field(default="", description="Your own name of the spectrum.")
-    annotations: dict[str, str] = Field(default_factory=dict)
+    name: Text = Field(default="", description="Your own name of the spectrum.")
+    annotations: dict[Text, Text] = Field(default_factory=dict)
     plasma_model: Literal["isothermal", "gaussian-dem"] = Field(
         default="isothermal", description="The temperature structure to fit."
     )
@@ -84,7 +114,7 @@ def spectrum_message(given: SpectrumInput) -> spectrum_pb2.Spectrum:
     for exposure in given.exposures:
         added = message.exposures.add(name=exposure.name, seconds=exposure.seconds)
         if exposure.start is not None:
-            added.start.FromDatetime(as_utc(exposure.start))
+            added.start.FromDatetime(exposure.start)
     for channel in given.channels:
         message.channels.append(
             spectrum_pb2.Channel(
@@ -94,8 +124,3 @@ def spectrum_message(given: SpectrumInput) -> spectrum_pb2.Spectrum:
             )
         )
     return message
-
-
-def as_utc(instant: datetime) -> datetime:
-    """Return an instant in UTC; one without a zone is taken to be in UTC."""
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

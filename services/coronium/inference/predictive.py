@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from scipy.stats import nbinom, norm
 
+from coronium.inference.finite import require_finite
 from coronium.inference.likelihood import pointwise
 from coronium.inference.programs import Expected
 from coronium.physics.arrays import Array
@@ -72,10 +73,16 @@ def predictions(statistic: Statistic, data: Data, expected: Expected, seed: int)
         One observation, (E, K, B).
     expected : Expected
         (R, ...)
+
+    Raises
+    ------
+    NoFiniteAnswer
+        What is expected is no number.
     """
     rng = np.random.default_rng([seed % 2**63, 2])
     good, read = np.asarray(data.good), np.asarray(data.read_variance)
     source, background = np.asarray(expected.source), np.asarray(expected.background)
+    require_finite(source, background)
     mu = (source + background) * good
     counts = mu if statistic is Statistic.FLUX else rng.poisson(np.clip(mu, 1e-8, MOST_COUNTS))
     counts = (counts + rng.standard_normal(mu.shape) * np.sqrt(read)).astype(np.float32)

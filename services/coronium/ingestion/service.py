@@ -8,6 +8,7 @@ import grpc
 
 from coronium.contract.headers import Headers
 from coronium.contract.identity import fingerprint
+from coronium.contract.limits import MAX_STREAM_SPECTRA
 from coronium.contract.topics import SPECTRA
 from coronium.ingestion.checks import check, parse
 from coronium.ingestion.duplicates import RecentFingerprints
@@ -52,10 +53,18 @@ class IngestionService(ingestion_pb2_grpc.IngestionServiceServicer):
         request_iterator: AsyncIterator[ingestion_pb2.SubmitStreamRequest],
         context: grpc.aio.ServicerContext,
     ) -> ingestion_pb2.SubmitStreamResponse:
-        """Take spectra until the caller ends; a bad one is reported with its position, the others go on."""
+        """Take spectra until the caller ends; a bad one is reported with its position, the others go on.
+
+        More than `MAX_STREAM_SPECTRA` end the call: those before were taken, what is not is sent on another stream.
+        """
         response = ingestion_pb2.SubmitStreamResponse()
         index = 0
         async for request in request_iterator:
+            if index == MAX_STREAM_SPECTRA:
+                await context.abort(
+                    grpc.StatusCode.OUT_OF_RANGE,
+                    f"{index} spectra were taken, which is the most of one stream: send those after them on another.",
+                )
             try:
                 response.fingerprints.append(await self._accept(request.spectrum))
             except Rejected as rejected:

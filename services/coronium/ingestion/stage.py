@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from coronium.contract.flow import PRODUCTS, SOURCES
+from coronium.contract.headers import is_time
 from coronium.contract.topics import OBSERVATIONS, StageName
 from coronium.ingestion.canonicalise import observation
 from coronium.ingestion.checks import check, parse
@@ -16,8 +17,6 @@ from coronium.ingestion.duplicates import RecentFingerprints
 from coronium.runtime import metrics
 from coronium.runtime.stage import Incoming, Outgoing, Rejected, Stage
 from coronium.v1 import spectrum_pb2
-
-_YEAR_10000 = 253_402_300_800
 
 
 @dataclass(frozen=True)
@@ -90,5 +89,5 @@ class IngestionStage(Stage[Ingested, Ingested]):
 
 def _received_at(timestamp: float) -> Timestamp:
     """Return the record's own time, so that a replay gives the same observation; now where it has none."""
-    seconds = timestamp if 0 < timestamp < _YEAR_10000 else time.time()
+    seconds = timestamp if is_time(timestamp) else time.time()
     return Timestamp(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))

@@ -50,7 +50,8 @@ def open_engine(url: str, *, pool_size: int = 10) -> Engine:
                 pool_size=pool_size,
                 max_overflow=0,
                 pool_pre_ping=True,
-                connect_args={"connect_timeout": 10},
+                # Times near the ends of the calendar have no local time in some zones.
+                connect_args={"connect_timeout": 10, "options": "-c timezone=UTC"},
             )
         if address.get_backend_name() == "sqlite" and address.database not in (None, "", ":memory:"):
             engine = create_engine(address, pool_size=pool_size, connect_args={"timeout": _BUSY_SECONDS})

@@ -7,8 +7,9 @@ import binascii
 import hashlib
 import json
 
+from coronium.contract.limits import MAX_PAGE, MAX_PAGE_TOKEN
+
 DEFAULT_PAGE = 100
-LARGEST_PAGE = 1000
 # Below what a gRPC client accepts by default (4 MiB), so that a page reaches every client.
 PAGE_BYTES = 3 * 1024 * 1024
 
@@ -19,7 +20,7 @@ class InvalidQuery(ValueError):
 
 def page_size(asked: int) -> int:
     """Return how many rows a page may have when the client asked for `asked` (0: as many as usual)."""
-    return min(asked, LARGEST_PAGE) if asked else DEFAULT_PAGE
+    return min(asked, MAX_PAGE) if asked else DEFAULT_PAGE
 
 
 def write_token(position: int, question: bytes) -> str:
@@ -38,9 +39,11 @@ def read_token(token: str, question: bytes) -> int | None:
     if not token:
         return None
     try:
+        if len(token) > MAX_PAGE_TOKEN:
+            raise ValueError(f"{len(token)} characters")
         position, digest = json.loads(base64.urlsafe_b64decode(token.encode()))
         position = int(position)
-    except (binascii.Error, ValueError, TypeError) as error:
+    except (binascii.Error, ValueError, TypeError, OverflowError) as error:
         raise InvalidQuery("The page_token is damaged: pass next_page_token as it came.") from error
     if digest != _digest(question) or not 0 <= position < 2**63:
         raise InvalidQuery("The page_token belongs to another list: keep the filter from page to page.")

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from sqlalchemy import ColumnElement, Engine, Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from coronium.contract.limits import MAX_NAME
 from coronium.results.models import Change, Result, ResultEpoch, StoredDeadLetter, StoredObservation
 from coronium.results.pages import PAGE_BYTES, InvalidQuery, page_size, read_token, write_token
 from coronium.results.records import enum_name
@@ -117,9 +118,10 @@ class Queries:
         Raises
         ------
         InvalidQuery
-            The token makes no sense.
+            The stage or the token makes no sense.
         """
         where: list[ColumnElement[bool]] = [StoredDeadLetter.resolved_by.is_(None)]
+        require_text("stage", stage)
         if stage:
             where.append(StoredDeadLetter.stage == stage)
         question = results_pb2.ListDeadLettersRequest(stage=stage)
@@ -194,9 +196,11 @@ def conditions(result_filter: results_pb2.ResultFilter) -> list[ColumnElement[bo
     Raises
     ------
     InvalidQuery
-        A range has one end, or a time cannot be read.
+        A range has one end, a time cannot be read, or no name is like what was given.
     """
     where: list[ColumnElement[bool]] = []
+    for field in ("target", "instrument", "name", "fingerprint"):
+        require_text(field, getattr(result_filter, field))
     if not result_filter.include_superseded:
         where.append(Result.superseded_by.is_(None))
     if result_filter.target.endswith("*"):
@@ -231,6 +235,18 @@ def conditions(result_filter: results_pb2.ResultFilter) -> list[ColumnElement[bo
             low, high = (getattr(result_filter, f"{parameter}_{end}") for end in ("min", "max"))
             where.append(median.between(low, high))
     return where
+
+
+def require_text(field: str, text: str) -> None:
+    """Refuse what cannot be anything's name, and what a database could not compare.
+
+    Raises
+    ------
+    InvalidQuery
+        It is too long or holds a NUL character.
+    """
+    if len(text) > MAX_NAME or "\0" in text:
+        raise InvalidQuery(f"{field} is not at most {MAX_NAME} characters without NUL.")
 
 
 def starting_with(column: InstrumentedAttribute[str], prefix: str) -> list[ColumnElement[bool]]:

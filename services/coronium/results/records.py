@@ -12,12 +12,20 @@ from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from coronium.contract.conversion import InvalidSpectrum, spectrum_from_message
+from coronium.contract.features_checks import FINGERPRINT
 from coronium.contract.headers import Headers
 from coronium.contract.identity import fingerprint
+from coronium.contract.limits import MAX_FINGERPRINTS, MAX_LINES, MAX_NAME, MAX_POSTERIOR_DRAWS
+from coronium.contract.wire import read_message
 from coronium.results.dead_letters import Closing, closing
+from coronium.runtime.dead_letters import MAX_DETAIL_CHARACTERS
 from coronium.v1 import dead_letter_pb2, features_pb2, posterior_pb2, spectrum_pb2
 
 Record = posterior_pb2.Posterior | spectrum_pb2.Observation | dead_letter_pb2.DeadLetter
+
+# The longest name that Kafka gives a topic.
+MAX_TOPIC = 249
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -115,28 +123,39 @@ def result_row(posterior: posterior_pb2.Posterior) -> dict[str, Any]:
     Raises
     ------
     InvalidRecord
-        An identity is missing, the draws are not a table, or a time or a text cannot be stored.
+        An identity is missing, the draws or a band are no table, there is more of something than a result may have,
+        or a time or a text cannot be stored.
     """
     _require(bool(posterior.result_id), "The posterior has no result_id.")
-    _require(bool(posterior.target), f"Posterior {posterior.result_id} names no target.")
+    _require(bool(posterior.target), f"Posterior {posterior.result_id[:80]} names no target.")
     single = posterior.kind == posterior_pb2.RESULT_KIND_SINGLE
     _require(
         single or posterior.kind == posterior_pb2.RESULT_KIND_JOINT,
-        f"Posterior {posterior.result_id} is of kind {posterior.kind}, which is neither single nor joint.",
+        f"Posterior {posterior.result_id[:80]} is of kind {posterior.kind}, which is neither single nor joint.",
     )
     _require(
         bool(posterior.fingerprints) and all(posterior.fingerprints),
-        f"Posterior {posterior.result_id} names no fingerprint.",
+        f"Posterior {posterior.result_id[:80]} names no fingerprint.",
     )
     _require(
         not single or len(posterior.fingerprints) == 1,
-        f"Posterior {posterior.result_id} is single and has {len(posterior.fingerprints)} fingerprints.",
+        f"Posterior {posterior.result_id[:80]} is single and has {len(posterior.fingerprints)} fingerprints.",
     )
-    parameters = len(posterior.draws.names)
     _require(
-        len(posterior.draws.values) % parameters == 0 if parameters else not posterior.draws.values,
-        f"Posterior {posterior.result_id} has {len(posterior.draws.values)} draws of {parameters} parameters.",
+        len(posterior.fingerprints) <= MAX_FINGERPRINTS and len(posterior.lines) <= MAX_LINES,
+        f"Posterior {posterior.result_id[:80]} has {len(posterior.fingerprints)} fingerprints and "
+        f"{len(posterior.lines)} lines, of which {MAX_FINGERPRINTS} and {MAX_LINES} are taken.",
     )
+    _require(
+        all(math.isfinite(line.wavelength) for line in posterior.lines),
+        f"Posterior {posterior.result_id[:80]} has a line without a wavelength.",
+    )
+    _require_draws(posterior)
+    for band in posterior.predictive:
+        _require(
+            len(band.wavelength) == len(band.lower) == len(band.median) == len(band.upper),
+            f"Posterior {posterior.result_id[:80]} has a predictive band of unequal lengths.",
+        )
     medians = {summary.name: summary.median for summary in posterior.parameters}
     row = {
         "result_id": posterior.result_id,
@@ -157,7 +176,7 @@ def result_row(posterior: posterior_pb2.Posterior) -> dict[str, Any]:
         "message": posterior.SerializeToString(),
     }
     for text in (*(value for value in row.values() if isinstance(value, str)), *posterior.fingerprints):
-        _require("\0" not in text, "The posterior holds a text with a NUL character, which cannot be stored.")
+        _require_text("posterior", text)
     return row
 
 
@@ -167,10 +186,15 @@ def observation_row(observation: spectrum_pb2.Observation) -> dict[str, Any]:
     Raises
     ------
     InvalidRecord
-        The fingerprint is missing, or a time or a text cannot be stored.
+        The fingerprint is missing, arrays are not of the shape they say, or a time or a text cannot be stored.
     """
     spectrum = observation.spectrum
     _require(bool(observation.fingerprint), "The observation has no fingerprint.")
+    try:
+        # Whoever asks for the observation reads its arrays.
+        spectrum_from_message(spectrum)
+    except InvalidSpectrum as problem:
+        raise InvalidRecord(str(problem)) from None
     starts = [_instant(exposure, "start") for exposure in spectrum.exposures]
     row = {
         "fingerprint": observation.fingerprint,
@@ -183,26 +207,24 @@ def observation_row(observation: spectrum_pb2.Observation) -> dict[str, Any]:
         "message": observation.SerializeToString(),
     }
     for value in row.values():
-        _require(
-            not isinstance(value, str) or "\0" not in value,
-            "The observation holds a text with a NUL character, which cannot be stored.",
-        )
+        if isinstance(value, str):
+            _require_text("observation", value)
     return row
 
 
 def dead_letter_row(letter: dead_letter_pb2.DeadLetter) -> dict[str, Any]:
-    """Return the columns of `StoredDeadLetter` that the message determines; nothing is refused."""
+    """Return the columns of `StoredDeadLetter` that the message determines; nothing is refused, long texts are cut."""
     try:
         failed_at = _instant(letter, "failed_at") or EARLIEST
     except InvalidRecord:
         failed_at = EARLIEST
     return {
-        "stage": _storable(letter.stage),
-        "source_topic": _storable(letter.source_topic),
+        "stage": _storable(letter.stage)[:MAX_NAME],
+        "source_topic": _storable(letter.source_topic)[:MAX_TOPIC],
         "source_partition": letter.source_partition,
         "source_offset": letter.source_offset,
         "reason": enum_name(dead_letter_pb2.DeadLetterReason, letter.reason),
-        "detail": _storable(letter.detail),
+        "detail": _storable(letter.detail)[:MAX_DETAIL_CHARACTERS],
         "attempts": min(letter.attempts, 2**31 - 1),
         "failed_at": failed_at,
         "fingerprint": fingerprint_inside(letter),
@@ -220,16 +242,38 @@ def fingerprint_inside(letter: dead_letter_pb2.DeadLetter) -> str | None:
     try:
         match letter.stage:
             case "ingestion":
-                found = fingerprint(spectrum_pb2.Spectrum.FromString(letter.value))
+                found = fingerprint(read_message(spectrum_pb2.Spectrum, letter.value))
             case "extraction":
-                found = spectrum_pb2.Observation.FromString(letter.value).fingerprint
+                found = read_message(spectrum_pb2.Observation, letter.value).fingerprint
             case "fitting":
-                found = features_pb2.Features.FromString(letter.value).observation.fingerprint
+                found = read_message(features_pb2.Features, letter.value).observation.fingerprint
             case _:
                 return None
     except (DecodeError, ValueError):
         return None
-    return _storable(found) or None
+    return found if FINGERPRINT.fullmatch(found) else None
+
+
+def _require_draws(posterior: posterior_pb2.Posterior) -> None:
+    names, values = posterior.draws.names, posterior.draws.values
+    parameters = len(names)
+    _require(
+        len(values) % parameters == 0 if parameters else not values,
+        f"Posterior {posterior.result_id[:80]} has {len(values)} draws of {parameters} parameters.",
+    )
+    _require(
+        len(values) <= MAX_POSTERIOR_DRAWS * parameters,
+        f"Posterior {posterior.result_id[:80]} has more than {MAX_POSTERIOR_DRAWS} draws.",
+    )
+    _require(
+        len(set(names)) == parameters and all(names),
+        f"Posterior {posterior.result_id[:80]} names a parameter of its draws twice, or not at all.",
+    )
+
+
+def _require_text(kind: str, text: str) -> None:
+    _require("\0" not in text, f"The {kind} holds a text with a NUL character, which cannot be stored.")
+    _require(len(text) <= MAX_NAME, f"The {kind} holds a name of {len(text)} characters, {MAX_NAME} are taken.")
 
 
 def _require(holds: bool, sentence: str) -> None:

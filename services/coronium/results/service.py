@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 import grpc
 from sqlalchemy.exc import SQLAlchemyError
 
+from coronium.contract.limits import MAX_NAME
 from coronium.results.pages import InvalidQuery
 from coronium.results.queries import Found, Queries
 from coronium.results.watch import ChangeFeed, watch
@@ -111,7 +112,7 @@ class ResultsServicer(results_pb2_grpc.ResultsServiceServicer):
         )
 
     async def _find(self, identifier: str, context: Any) -> Found:
-        if not identifier or "\0" in identifier:
+        if not identifier or len(identifier) > MAX_NAME or "\0" in identifier:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Give a result id or a fingerprint.")
         found = await _answered(context, self._queries.get, identifier)
         if found is None:

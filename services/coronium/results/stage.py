@@ -12,7 +12,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from coronium.contract.flow import PRODUCTS, SOURCES
+from coronium.contract.limits import MAX_POSTERIOR_BYTES
 from coronium.contract.topics import DEAD_LETTERS, OBSERVATIONS, POSTERIORS, StageName, TopicNames
+from coronium.contract.wire import read_message
 from coronium.results.database import check_schema, unreachable, upgrade
 from coronium.results.offsets import Partition, Receded, stored_offsets
 from coronium.results.records import Entry, InvalidRecord, Record, Table, entry
@@ -110,9 +112,15 @@ class ResultsStage(Stage[Job, Stored]):
 
     def decode(self, incoming: Incoming) -> Job:
         """Read one record, whichever topic it is from."""
-        message = _MESSAGES[self._topics.topic(incoming.topic).suffix]
+        topic = self._topics.topic(incoming.topic)
+        if topic is POSTERIORS and len(incoming.value) > MAX_POSTERIOR_BYTES:
+            raise Rejected(
+                dead_letter_pb2.DEAD_LETTER_REASON_TOO_LARGE,
+                f"The posterior has {len(incoming.value)} bytes, the limit is {MAX_POSTERIOR_BYTES}.",
+            )
+        message = _MESSAGES[topic.suffix]
         try:
-            made = entry(message.FromString(incoming.value), incoming.topic, incoming.trace)
+            made = entry(read_message(message, incoming.value), incoming.topic, incoming.trace)
         except DecodeError as error:
             raise Rejected(
                 dead_letter_pb2.DEAD_LETTER_REASON_MALFORMED,

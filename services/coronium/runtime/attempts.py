@@ -12,8 +12,10 @@ So a record that kills the whole parent with its worker is set aside after as ma
 only its worker.
 """
 
+import contextlib
 from collections.abc import Mapping
 
+from google.protobuf.message import DecodeError
 from google.protobuf.wrappers_pb2 import UInt64Value
 
 from coronium.contract.topics import ATTEMPTS, StageName
@@ -101,5 +103,7 @@ class Attempts:
             return
         if value is None:
             self._counts.pop(key, None)
-        else:
+            return
+        # What is no number was not written by us.
+        with contextlib.suppress(DecodeError):
             self._counts[key] = UInt64Value.FromString(value).value

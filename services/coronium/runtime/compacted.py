@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from coronium.runtime import record_batches
 from coronium.runtime.brokers import reader_options
 from coronium.runtime.errors import StartError
 from coronium.runtime.settings import KafkaSettings
@@ -66,6 +67,7 @@ class CompactedTopicReader:
         aiokafka.errors.KafkaError
             The broker does not answer.
         """
+        record_batches.install()
         self._consumer = AIOKafkaConsumer(**reader_options(self._kafka))
         await self._consumer.start()
         # Asked in this order, because a broker may create a topic it is asked for by its name.
@@ -149,6 +151,9 @@ class CompactedTopicReader:
                 await asyncio.sleep(1)
 
     def _take(self, partition: int, key: bytes, value: bytes | None) -> None:
+        if isinstance(value, record_batches.Unreadable):
+            log.warning("a record is passed over", extra={"topic": self._topic, "detail": value.detail})
+            return
         if self._remember:
             if value is None:
                 self.values.pop(key, None)

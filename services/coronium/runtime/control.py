@@ -7,13 +7,17 @@ start and follows it between batches, so a replica that was away applies it when
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
 
 import grpc
+from google.protobuf.message import DecodeError
 
+from coronium.contract.limits import MAX_NAME
 from coronium.contract.topics import CONTROL, StageName
+from coronium.contract.wire import read_message
 from coronium.runtime import metrics
 from coronium.runtime.compacted import CompactedTopicReader
 from coronium.runtime.settings import KafkaSettings
@@ -26,9 +30,13 @@ REPORT_SECONDS = 5.0
 FORGET_SECONDS = 4 * REPORT_SECONDS
 """A replica that was silent for this long is not listed any more."""
 
+_MOST_GENERATIONS = 2**63
+
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 Produce = Callable[[Sequence[Outgoing]], Awaitable[None]]
+
+log = logging.getLogger(__name__)
 
 
 class Control:
@@ -112,11 +120,11 @@ class Control:
         """Return what the living replicas last told, by name. Raises `Transient`."""
         await self._reader.catch_up()
         oldest = time.time() - FORGET_SECONDS
-        states = [
-            control_pb2.ReplicaState.FromString(value)
-            for key, value in sorted(self._reader.values.items())
-            if key.startswith(self._key + b"/")
-        ]
+        states = []
+        for key, value in sorted(self._reader.values.items()):
+            if key.startswith(self._key + b"/"):
+                with contextlib.suppress(DecodeError):
+                    states.append(read_message(control_pb2.ReplicaState, value))
         return [state for state in states if state.reported_at.ToSeconds() >= oldest]
 
     async def _tell_regularly(self) -> None:
@@ -128,10 +136,23 @@ class Control:
     def _on_record(self, partition: int, key: bytes, value: bytes | None) -> None:
         if key != self._key or value is None:
             return
-        desired = control_pb2.DesiredState.FromString(value)
-        if desired.generation >= self.desired.generation:
+        desired = read_desired(value)
+        if desired is None:
+            log.warning("what the control topic says of this stage makes no sense and is passed over")
+        elif desired.generation >= self.desired.generation:
             self.desired = desired
             self.changed.set()
+
+
+def read_desired(value: bytes) -> control_pb2.DesiredState | None:
+    """Read a desired state; None where the bytes are none that a replica could follow."""
+    try:
+        desired = read_message(control_pb2.DesiredState, value)
+    except DecodeError:
+        return None
+    # A higher generation could never be followed by another.
+    sound = desired.generation < _MOST_GENERATIONS and desired.reload_generation < _MOST_GENERATIONS
+    return desired if sound and desired.log_level in ("", *LOG_LEVELS) else None
 
 
 class ControlServicer(control_pb2_grpc.ControlServiceServicer):
@@ -193,6 +214,8 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
         self, request: control_pb2.ReloadRequest, context: grpc.aio.ServicerContext
     ) -> control_pb2.ReloadResponse:
         """Make every replica load its model again; where it cannot, the old one stays."""
+        if len(request.model_hash) > MAX_NAME:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"model_hash has more than {MAX_NAME} characters")
 
         def update(desired: control_pb2.DesiredState) -> None:
             desired.reload_generation += 1

@@ -7,9 +7,9 @@ letters: above a rate of them the stage stops and nothing more is committed.
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from coronium.contract.limits import MAX_DEAD_LETTER_BYTES
+from coronium.contract.limits import MAX_DEAD_LETTER_BYTES, MAX_HEADER_BYTES, MAX_KEY_BYTES, MEBIBYTE
 from coronium.contract.topics import DEAD_LETTERS, StageName
 from coronium.runtime.settings import LoopSettings
 from coronium.runtime.stage import Incoming, Outgoing
@@ -24,6 +24,9 @@ from coronium.v1.dead_letter_pb2 import (
 OUR_FAILURES = frozenset({DEAD_LETTER_REASON_CRASH, DEAD_LETTER_REASON_DEADLINE, DEAD_LETTER_REASON_INTERNAL})
 
 MAX_DETAIL_CHARACTERS = 2000
+
+# For the key and the value of a record; the rest is for its headers and its story.
+_ROOM = MAX_DEAD_LETTER_BYTES - MEBIBYTE
 
 
 def reason_label(reason: "DeadLetterReason") -> str:
@@ -49,25 +52,40 @@ def dead_letter(
     attempts : int
         How often the record was worked on.
     """
+    detail = detail[:MAX_DETAIL_CHARACTERS]
+    key = incoming.key[:_ROOM]
+    value = incoming.value[: _ROOM - len(key)]
+    if len(key) + len(value) < len(incoming.key) + len(incoming.value):
+        # Only what comes from a topic of dead letters can be as large as one.
+        detail += f" Of key and value, {len(incoming.key) + len(incoming.value)} bytes, the first {_ROOM} are kept."
     letter = DeadLetter(
         stage=stage.value,
         reason=reason,
-        detail=detail[:MAX_DETAIL_CHARACTERS],
+        detail=detail,
         source_topic=incoming.topic,
         source_partition=incoming.partition,
         source_offset=incoming.offset,
-        key=incoming.key,
-        value=incoming.value,
-        headers=dict(incoming.headers),
+        key=key,
+        value=value,
+        headers=_short(incoming.headers),
         attempts=attempts,
     )
     letter.failed_at.GetCurrentTime()
-    value = letter.SerializeToString()
-    if len(value) + len(incoming.key) > MAX_DEAD_LETTER_BYTES:
-        # Only headers can make it so: the topics of records are smaller by a third.
-        letter.headers.clear()
-        value = letter.SerializeToString()
-    return Outgoing(DEAD_LETTERS[stage], incoming.key, value)
+    # The whole key stands inside: a second copy of a long one would not fit beside it.
+    return Outgoing(DEAD_LETTERS[stage], incoming.key[:MAX_KEY_BYTES], letter.SerializeToString())
+
+
+def _short(headers: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return headers as far as `MAX_HEADER_BYTES` allow; a record's value leaves no more room in a dead letter."""
+    kept: dict[str, bytes] = {}
+    room = MAX_HEADER_BYTES
+    for name, value in headers.items():
+        text = name.encode(errors="replace").decode()
+        room -= len(text.encode()) + len(value)
+        if room < 0:
+            break
+        kept[text] = value
+    return kept
 
 
 class FailureRate:

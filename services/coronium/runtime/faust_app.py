@@ -29,6 +29,7 @@ from faust.types import TP
 from coronium.contract.headers import Headers
 from coronium.contract.limits import MAX_FETCH_BYTES, MAX_PRODUCE_BYTES
 from coronium.contract.topics import TopicNames
+from coronium.runtime import record_batches
 from coronium.runtime.brokers import connection_options
 from coronium.runtime.faust_transport import PatientTransport
 from coronium.runtime.positions import Positions, Start, start
@@ -56,6 +57,7 @@ class _App(faust.App):
 
 def create_app(stage: Stage[Any, Any], settings: ServiceSettings) -> faust.App:
     """Return the faust application of a stage; nothing is connected yet."""
+    record_batches.install()
     kafka, loop = settings.kafka, settings.loop
     app = _App(
         kafka.topics.group(stage.name),

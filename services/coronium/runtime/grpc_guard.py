@@ -13,8 +13,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
+from google.protobuf import descriptor_pool
 from google.protobuf.message import DecodeError
 
+from coronium.contract.wire import count_parts
 from coronium.runtime import metrics
 from coronium.runtime.auth.caller import Anyone
 from coronium.runtime.auth.gate import Gate
@@ -81,7 +83,9 @@ class Guard(grpc.aio.ServerInterceptor):
                 _count(method, context, begun)
 
         return grpc.stream_stream_rpc_method_handler(
-            guarded, request_deserializer=handler.request_deserializer, response_serializer=handler.response_serializer
+            guarded,
+            request_deserializer=_reader(method, handler.request_deserializer),
+            response_serializer=handler.response_serializer,
         )
 
     async def _serve(
@@ -117,8 +121,8 @@ class Guard(grpc.aio.ServerInterceptor):
                 request = await anext(requests)
             except StopAsyncIteration:
                 return
-            except DecodeError:
-                raise _invalid("malformed", "the message cannot be read") from None
+            except DecodeError as error:
+                raise _invalid("malformed", f"the message cannot be read: {error}") from None
             number += 1
             if number > self._max_messages:
                 raise exhausted(
@@ -135,6 +139,18 @@ class Guard(grpc.aio.ServerInterceptor):
         remaining = context.time_remaining()
         if remaining is None or remaining > self._max_deadline + 1.0:
             raise _invalid("deadline", f"set a deadline of at most {self._max_deadline:g} s on this call")
+
+
+def _reader(method: str, deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Return what reads a method's requests, and looks at their parts before it makes messages of them."""
+    service, name = method.strip("/").split("/")
+    kind = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name].input_type
+
+    def read(data: bytes) -> Any:
+        count_parts(kind, data)
+        return deserializer(data)
+
+    return read
 
 
 async def _first(messages: AsyncIterator[Any]) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from coronium.contract.headers import Headers, UnknownSchema
+from coronium.contract.headers import Headers, UnknownSchema, envelope_problem
 from coronium.runtime import metrics
 from coronium.runtime.attempts import Attempts
 from coronium.runtime.dead_letters import OUR_FAILURES, FailureRate, dead_letter, reason_label
@@ -20,10 +20,15 @@ from coronium.runtime.executors import Executor
 from coronium.runtime.faust_app import StreamClient
 from coronium.runtime.logging import traced
 from coronium.runtime.outcomes import REASON_OF, Abandoned, Done, Outcome, SetAside, TooManyFailures
+from coronium.runtime.record_batches import Unreadable
 from coronium.runtime.settings import LoopSettings
 from coronium.runtime.stage import Incoming, Outgoing, Rejected, Stage, Transient, WentBack
 from coronium.runtime.workers import WorkFailed
-from coronium.v1.dead_letter_pb2 import DEAD_LETTER_REASON_TOO_LARGE, DEAD_LETTER_REASON_UNKNOWN_SCHEMA
+from coronium.v1.dead_letter_pb2 import (
+    DEAD_LETTER_REASON_MALFORMED,
+    DEAD_LETTER_REASON_TOO_LARGE,
+    DEAD_LETTER_REASON_UNKNOWN_SCHEMA,
+)
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +139,11 @@ class Settler:
             raise WorkFailed("internal", f"{type(error).__name__}: {error}") from error
 
     def _decode(self, incoming: Incoming, attempt: int) -> tuple[Incoming, Any]:
+        if isinstance(incoming.value, Unreadable):
+            reason = DEAD_LETTER_REASON_TOO_LARGE if incoming.value.too_large else DEAD_LETTER_REASON_MALFORMED
+            return incoming, SetAside(incoming, reason, incoming.value.detail, attempt)
+        if problem := envelope_problem(incoming.key, incoming.headers):
+            return incoming, SetAside(incoming, DEAD_LETTER_REASON_TOO_LARGE, problem, attempt)
         try:
             incoming = replace(incoming, trace=Headers.decode(incoming.headers, incoming.timestamp))
             with traced(incoming.trace.trace_id):

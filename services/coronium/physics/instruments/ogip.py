@@ -10,12 +10,14 @@ import contextlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
 
 from coronium.physics.instruments.calibration import smooth_modes
 from coronium.physics.instruments.instrument import ChannelResponse, Instrument, Profile
+from coronium.physics.readers.errors import check_file, readable, table_of
 from coronium.physics.spectrum import FloatArray, SourceKind
 
 KEV_ANGSTROM = 12.398419843320026
@@ -94,7 +96,7 @@ def read_arf(path: str | Path) -> EffectiveArea:
         area = np.nan_to_num(area[order])
         modes = None
         if "PCACOMP" in file:
-            components = file["PCACOMP"].data
+            components = _extension(file, "PCACOMP", path)
             deviation = components["EIGENVAL"][:, None].astype(float) * components["EIGENVEC"].astype(float)
             relative = deviation[:, order] / np.maximum(area, 1e-6 * area.max())
             modes = _strongest(relative, area)
@@ -117,7 +119,13 @@ def read_rmf(path: str | Path, samples: int = 64) -> Redistribution:
     with _opened(path) as file:
         if not {"MATRIX", "SPECRESP MATRIX"} & {hdu.name for hdu in file} or "EBOUNDS" not in file:
             raise ResponseFormatError(f"{path}: needs a MATRIX and an EBOUNDS extension")
-    response = Rmf()
+        for hdu in file[1:]:
+            table_of(hdu, path, ResponseFormatError)
+    with readable(path, ResponseFormatError):
+        return _measured(path, Rmf(), samples)
+
+
+def _measured(path: str | Path, response: Any, samples: int) -> Redistribution:
     with contextlib.redirect_stdout(io.StringIO()):
         response.read(str(path))
     bounds, matrix = response.ebounds, response.matrix[0]
@@ -243,20 +251,20 @@ def _one_width(response: Redistribution | None, edges: FloatArray) -> float:
 
 @contextlib.contextmanager
 def _opened(path: str | Path):  # type: ignore[no-untyped-def]
-    try:
-        file = fits.open(path)
-    except FileNotFoundError:
-        raise ResponseFormatError(f"{path}: no such file") from None
-    except OSError as error:
-        raise ResponseFormatError(f"{path}: not a FITS file ({error})") from None
-    with file:
-        yield file
+    with readable(path, ResponseFormatError):
+        check_file(path, refusal=ResponseFormatError)
+        try:
+            file = fits.open(path)
+        except OSError as error:
+            raise ResponseFormatError(f"{path}: not a FITS file ({error})") from None
+        with file:
+            yield file
 
 
 def _extension(file: fits.HDUList, name: str, path: str | Path):  # type: ignore[no-untyped-def]
     if name not in file:
         raise ResponseFormatError(f"{path}: has no {name} extension")
-    return file[name].data
+    return table_of(file[name], path, ResponseFormatError)
 
 
 def _edges(low: FloatArray, high: FloatArray, path: str | Path) -> FloatArray:

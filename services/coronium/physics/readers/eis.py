@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 
 from coronium.physics.instruments import Instrument, get_instrument
 from coronium.physics.instruments.eis_calibration import effective_area, preflight_area, read_noise
-from coronium.physics.readers.errors import SpectrumFormatError
+from coronium.physics.readers.errors import SpectrumFormatError, check_file, readable
 from coronium.physics.readers.fe12 import HC, fe12_ratio_density
+from coronium.physics.readers.hdf5_probe import probe
 from coronium.physics.readers.hdf5_safety import check_hdf5
 from coronium.physics.spectrum import Channel, FloatArray, SourceKind, Spectrum, Statistic
 
@@ -123,10 +124,14 @@ def read_raster(
     SpectrumFormatError
         When the file is absent, unreadable or of other windows than `hinode-eis` has.
     """
-    with _files(path) as data_file:
+    with _files(path) as data_file, readable(data_file):
         raster = _read(data_file)
         if not region:
             region = SAMPLE_REGION if data_file.name.startswith(SAMPLE) else data_file.name.split(".")[0][4:]
+        return _macropixels(raster, macropixel, region)
+
+
+def _macropixels(raster: Raster, macropixel: tuple[int, int], region: str) -> list[Spectrum]:
     instrument = get_instrument("hinode-eis")
     rows, steps = macropixel
     lowest, highest = _short_wave_rows(raster)
@@ -150,6 +155,10 @@ def _files(path: str | Path | None) -> Iterator[Path]:
     if path is not None:
         if not Path(path).is_file():
             raise SpectrumFormatError(f"{path}: no such file")
+        for file in _pair(Path(path)):
+            if file.is_file():
+                check_file(file)
+                probe(file)
         yield Path(path)
         return
     _eispac()
@@ -197,6 +206,12 @@ def _read(data_file: Path) -> Raster:
         start=np.array(times),
         exposure_seconds=float(np.mean(meta["duration"])),
     )
+
+
+def _pair(file: Path) -> tuple[Path, Path]:
+    """The data file and the header file, of which one is given."""
+    stem = file.name.replace(".data.h5", "").replace(".head.h5", "")
+    return file.with_name(f"{stem}.data.h5"), file.with_name(f"{stem}.head.h5")
 
 
 def _window(cube: Any, meta: Any) -> Window:

@@ -21,19 +21,23 @@ An array that is the same for all spectra of a block is stored once, with a firs
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coronium.physics.readers.errors import SpectrumFormatError
+from coronium.contract.limits import MAX_FILE_SPECTRA
+from coronium.physics.readers.errors import SpectrumFormatError, check_arrays, check_file, readable
 from coronium.physics.readers.hdf5_safety import open_hdf5
 from coronium.physics.spectrum import Channel, SourceKind, Spectrum, Statistic
 
 FORMAT, VERSION = "coronium-spectra", 1
 ALWAYS = ("wavelength_edges", "counts", "area_exposure", "mask")
 OPTIONAL = ("background", "background_scale", "read_variance")
+_AXES = {"wavelength_edges": 2, "background_scale": 2}
 
 
 def read_hdf5(path: str | Path) -> list[Spectrum]:
@@ -44,14 +48,19 @@ def read_hdf5(path: str | Path) -> list[Spectrum]:
     SpectrumFormatError
     """
     with _opened(path) as file:
+        count = int(file.attrs["spectra"])
+        if not 0 <= count <= MAX_FILE_SPECTRA:
+            raise SpectrumFormatError(
+                f"{path}: says that it holds {count} spectra; at most {MAX_FILE_SPECTRA} are read"
+            )
         spectra: dict[int, Spectrum] = {}
         try:
             for block in file["blocks"].values():
                 spectra.update(zip(block["position"][:].tolist(), _read_block(block), strict=True))
         except (KeyError, ValueError) as error:
             raise SpectrumFormatError(f"{path}: damaged or incomplete ({error})") from error
-        if sorted(spectra) != list(range(file.attrs["spectra"])):
-            raise SpectrumFormatError(f"{path}: holds {len(spectra)} of its {file.attrs['spectra']} spectra")
+        if sorted(spectra) != list(range(count)):
+            raise SpectrumFormatError(f"{path}: holds {len(spectra)} of its {count} spectra")
     return [spectra[i] for i in sorted(spectra)]
 
 
@@ -68,23 +77,30 @@ def read_made_with(path: str | Path) -> dict[str, Any]:
         return made_with
 
 
-def _opened(path: str | Path) -> Any:
-    file = open_hdf5(path)
-    if file.attrs.get("format") != FORMAT or file.attrs.get("version") != VERSION:
-        found = file.attrs.get("format", "no format attribute"), file.attrs.get("version", "none")
-        file.close()
-        raise SpectrumFormatError(f"{path}: is not a {FORMAT} file of version {VERSION} (found {found[0]}, {found[1]})")
-    return file
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    with readable(path):
+        check_file(path)
+        with open_hdf5(path) as file:
+            found = file.attrs.get("format", "no format attribute"), file.attrs.get("version", "none")
+            if found != (FORMAT, VERSION):
+                raise SpectrumFormatError(
+                    f"{path}: is not a {FORMAT} file of version {VERSION} (found {found[0]}, {found[1]})"
+                )
+            check_arrays(file, path)
+            yield file
 
 
 def _read_block(block: Any) -> list[Spectrum]:
     count = len(block["position"])
-    plain = {name: _load(values) for name, values in block.items() if name != "channels"}
+    texts = {name: _texts(block[name], count) for name in ("target", "name", "annotations")}
+    start, seconds = (_numbers(block[name], 2) for name in ("exposure_start", "exposure_seconds"))
+    distance = _numbers(block["distance_pc"], 1)
     channels = [
         (
-            part.attrs["name"],
+            str(part.attrs["name"]),
             Statistic(part.attrs["statistic"]),
-            {name: part[name][:] for name in (*ALWAYS, *(n for n in OPTIONAL if n in part))},
+            {name: _numbers(part[name], _AXES.get(name, 3)) for name in (*ALWAYS, *(n for n in OPTIONAL if n in part))},
         )
         for part in (block["channels"][str(i)] for i in range(len(block["channels"])))
     ]
@@ -94,21 +110,33 @@ def _read_block(block: Any) -> list[Spectrum]:
 
     return [
         Spectrum(
-            target=plain["target"][i],
-            instrument=block.attrs["instrument"],
+            target=texts["target"][i],
+            instrument=str(block.attrs["instrument"]),
             source=SourceKind(block.attrs["source"]),
             channels=tuple(
                 Channel(name=name, statistic=statistic, **{key: row(value, i) for key, value in arrays.items()})
                 for name, statistic, arrays in channels
             ),
-            exposure_start=plain["exposure_start"][i],
-            exposure_seconds=plain["exposure_seconds"][i],
-            distance_pc=None if np.isnan(plain["distance_pc"][i]) else float(plain["distance_pc"][i]),
-            name=plain["name"][i],
-            annotations=json.loads(plain["annotations"][i]),
+            exposure_start=start[i],
+            exposure_seconds=seconds[i],
+            distance_pc=None if np.isnan(distance[i]) else float(distance[i]),
+            name=texts["name"][i],
+            annotations={str(key): str(value) for key, value in json.loads(texts["annotations"][i]).items()},
         )
         for i in range(count)
     ]
+
+
+def _numbers(dataset: Any, axes: int) -> NDArray[Any]:
+    if dataset.ndim != axes or dataset.dtype.kind not in "biuf":
+        raise ValueError(f"{dataset.name} is no array of numbers with {axes} axes")
+    return dataset[:]
+
+
+def _texts(dataset: Any, count: int) -> list[str]:
+    if dataset.shape != (count,) or dataset.dtype.kind != "O":
+        raise ValueError(f"{dataset.name} does not hold {count} texts")
+    return [str(text) for text in dataset.asstr()[:]]
 
 
 def _load(dataset: Any) -> NDArray[Any]:

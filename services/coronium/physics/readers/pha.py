@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from coronium.physics.instruments import ChannelResponse, Instrument, get_instrument
 from coronium.physics.instruments.ogip import ResponseFormatError, read_arf, read_rmf
-from coronium.physics.readers.errors import SpectrumFormatError
+from coronium.physics.readers.errors import SpectrumFormatError, check_file, readable, table_of
 from coronium.physics.spectrum import Channel, FloatArray, Spectrum
 
 NO_FILE = {"", "none"}
@@ -89,25 +89,38 @@ def read_pha(
     SpectrumFormatError
     """
     response = get_instrument(instrument)
-    try:
-        with fits.open(path) as file:
-            if "SPECTRUM" not in file:
-                raise SpectrumFormatError(f"{path}: has no SPECTRUM extension")
-            header, table = file["SPECTRUM"].header, file["SPECTRUM"].data
-            rows = _rows(Path(path), header, table, rmf, background, orders)
-            name = str(header.get("OBS_ID", "")).strip() or Path(path).name
-            target = target or _target(str(header.get("OBJECT", ""))) or Path(path).name.split(".")[0]
-    except FileNotFoundError:
-        raise SpectrumFormatError(f"{path}: no such file") from None
-    except (OSError, ResponseFormatError) as error:
-        raise SpectrumFormatError(f"{path}: {error}") from error
+    with readable(path):
+        try:
+            return _read(Path(path), response, target, arf, rmf, background, orders, distance_pc)
+        except ResponseFormatError as error:
+            raise SpectrumFormatError(f"{path}: {error}") from error
+
+
+def _read(
+    path: Path,
+    response: Instrument,
+    target: str,
+    arf: str | Path | Sequence[str | Path] | None,
+    rmf: str | Path | None,
+    background: str | Path | None,
+    orders: tuple[int, ...],
+    distance_pc: float | None,
+) -> Spectrum:
+    check_file(path)
+    with fits.open(path) as file:
+        if "SPECTRUM" not in file:
+            raise SpectrumFormatError(f"{path}: has no SPECTRUM extension")
+        header, table = file["SPECTRUM"].header, table_of(file["SPECTRUM"], path)
+        rows = _rows(path, header, table, rmf, background, orders)
+        name = str(header.get("OBS_ID", "")).strip() or path.name
+        target = target or _target(str(header.get("OBJECT", ""))) or path.name.split(".")[0]
     if arf is None:
-        arf = _beside(Path(path), header, "ANCRFILE")
+        arf = _beside(path, header, "ANCRFILE")
     arfs = [] if arf is None else [arf] if isinstance(arf, str | Path) else list(arf)
-    channels = _channels(Path(path), rows, response, arfs)
+    channels = _channels(path, rows, response, arfs)
     return Spectrum(
         target=target,
-        instrument=instrument,
+        instrument=response.name,
         source=response.source,
         channels=channels,
         exposure_start=np.array([rows[0].start]),
@@ -161,13 +174,14 @@ def _rows(
     region, scale = None, 1.0
     background = background or _beside(path, header, "BACKFILE")
     if background is not None:
+        check_file(background)
         with fits.open(background) as file:
-            other = file["SPECTRUM"]
-            if len(other.data) != len(table):
-                raise SpectrumFormatError(f"{background}: {len(other.data)} channels, but {path.name} has {len(table)}")
-            region = other.data["COUNTS"].astype(float)[order]
-            scale = _scalar(other.header, "BACKSCAL") / _scalar(header, "BACKSCAL")
-            scale *= _scalar(other.header, "EXPOSURE") / _scalar(header, "EXPOSURE")
+            other, its = table_of(file["SPECTRUM"], background), file["SPECTRUM"].header
+            if len(other) != len(table):
+                raise SpectrumFormatError(f"{background}: {len(other)} channels, but {path.name} has {len(table)}")
+            region = other["COUNTS"].astype(float)[order]
+            scale = _scalar(its, "BACKSCAL") / _scalar(header, "BACKSCAL")
+            scale *= _scalar(its, "EXPOSURE") / _scalar(header, "EXPOSURE")
     return [
         PhaRow(
             edges,

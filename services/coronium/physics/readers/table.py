@@ -9,8 +9,9 @@ from astropy import units as u
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from coronium.contract.limits import MAX_TABLE_BYTES
 from coronium.physics.instruments import Instrument, get_instrument
-from coronium.physics.readers.errors import SpectrumFormatError
+from coronium.physics.readers.errors import SpectrumFormatError, check_file, readable
 from coronium.physics.readers.fe12 import HC
 from coronium.physics.spectrum import Channel, FloatArray, SourceKind, Spectrum, Statistic
 
@@ -62,7 +63,13 @@ def read_table(
     """
     response = get_instrument(instrument)
     seconds = response.exposure_seconds if exposure_seconds is None else exposure_seconds
-    table = _load(path)
+    with readable(path):
+        return _spectrum(path, _load(path), response, target, seconds, distance_pc)
+
+
+def _spectrum(
+    path: str | Path, table: Table, response: Instrument, target: str, seconds: float, distance_pc: float | None
+) -> Spectrum:
     unknown = sorted(set(table.colnames) - set(COLUMNS))
     if unknown:
         raise SpectrumFormatError(f"{path}: unknown column {unknown[0]!r}; known are {', '.join(COLUMNS)}")
@@ -75,17 +82,17 @@ def read_table(
         labels = np.full(len(table), names[0])
     else:
         raise SpectrumFormatError(
-            f"{path}: {instrument} has {len(names)} channels; add a column 'channel' of their names"
+            f"{path}: {response.name} has {len(names)} channels; add a column 'channel' of their names"
         )
     strangers = sorted(set(labels.tolist()) - set(names))
     if strangers:
-        raise SpectrumFormatError(f"{path}: {instrument} has no channel {strangers[0]!r}; it has {', '.join(names)}")
+        raise SpectrumFormatError(f"{path}: {response.name} has no channel {strangers[0]!r}; it has {', '.join(names)}")
     channels = tuple(
         _channel(path, table[labels == name], name, response, seconds) for name in names if name in set(labels)
     )
     return Spectrum(
         target=target or Path(path).name.split(".")[0],
-        instrument=instrument,
+        instrument=response.name,
         source=response.source,
         channels=channels,
         exposure_start=np.zeros(1),
@@ -96,13 +103,20 @@ def read_table(
 
 
 def _load(path: str | Path) -> Table:
-    if not Path(path).is_file():
-        raise SpectrumFormatError(f"{path}: no such file")
+    check_file(path, MAX_TABLE_BYTES)
+    # Its lines: given a name, astropy would unpack what it finds there.
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise SpectrumFormatError(f"{path}: not a text in UTF-8") from None
     plain = {} if Path(path).suffix == ".ecsv" else {"comment": "#"}
     try:
-        table = Table.read(path, format="ascii.csv" if plain else "ascii.ecsv", **plain)
+        table = Table.read(
+            text.replace("\r\n", "\n").split("\n"), format="ascii.csv" if plain else "ascii.ecsv", **plain
+        )
     except Exception as error:
-        raise SpectrumFormatError(f"{path}: not a readable table ({str(error).splitlines()[0]})") from error
+        cause = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise SpectrumFormatError(f"{path}: not a readable table ({cause})") from error
     if len(table) < 2:
         raise SpectrumFormatError(f"{path}: a spectrum needs at least two rows")
     return table

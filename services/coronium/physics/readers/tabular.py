@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from coronium.physics.readers.errors import SpectrumFormatError
+from coronium.physics.readers.errors import SpectrumFormatError, check_file, readable
 from coronium.physics.readers.hdf5 import read_hdf5, read_truths
+from coronium.physics.readers.hdf5_probe import probe
 from coronium.physics.readers.hdf5_writer import write_spectra
 from coronium.physics.readers.pha import read_pha
 from coronium.physics.readers.table import read_table
@@ -46,13 +47,16 @@ def read_spectra(path: str | Path, instrument: str | None = None, target: str = 
         When the file cannot be used; one sentence says why.
     """
     name = Path(path).name.lower()
-    if not Path(path).is_file():
-        raise SpectrumFormatError(f"{path}: no such file")
+    with readable(path):
+        if not Path(path).is_file():
+            raise SpectrumFormatError(f"{path}: no such file")
     if name.endswith((".data.h5", ".head.h5")):
         from coronium.physics.readers.eis import read_raster
 
         return read_raster(path, region=target, **options)
     if name.endswith(HDF5_ENDINGS):
+        check_file(path)
+        probe(path)
         return read_hdf5(path)
     if not name.endswith(FITS_ENDINGS + TABLE_ENDINGS):
         endings = ", ".join((*HDF5_ENDINGS, *FITS_ENDINGS, *TABLE_ENDINGS))

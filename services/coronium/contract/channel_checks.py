@@ -16,6 +16,18 @@ WAVELENGTH_RANGE = (1.0, 400.0)
 MAX_LINE_WIDTH = 10.0
 """Angstrom; anything wider resolves no line between 1 and 400 A."""
 
+MAX_VALUE = 1e12
+"""Counts, background counts or calibrated values of one bin."""
+
+AREA_RANGE = (1e-30, 1e15)
+"""Positive area x exposure of a bin, in any unit that makes counts, or calibrated values, of a rate."""
+
+VARIANCE_RANGE = (1e-37, 1e24)
+"""Variance of the noise of a bin."""
+
+SCALE_RANGE = (1e-6, 1e9)
+"""BACKSCAL."""
+
 _WHOLE = 1e-3
 # A used value this many standard deviations below zero is a missing-value code, not a measurement.
 _MISSING = 10.0
@@ -42,6 +54,13 @@ def check_channel(channel: Channel) -> None:
             "area_exposure",
             ~(np.isfinite(channel.area_exposure) & (channel.area_exposure >= 0)),
             "not finite or negative: mask these bins",
+        )
+        _refuse(channel, "counts", np.abs(channel.counts) > MAX_VALUE, f"beyond {MAX_VALUE:g}: use another unit")
+        _refuse(
+            channel,
+            "area_exposure",
+            (channel.area_exposure > 0) & ~_within(channel.area_exposure, AREA_RANGE),
+            f"not within {_words(AREA_RANGE)}: use another unit, or mask these bins",
         )
         _check_background(channel)
         if channel.statistic is Statistic.POISSON:
@@ -99,6 +118,12 @@ def _check_noise(channel: Channel) -> None:
         ~(np.isfinite(channel.read_variance) & (channel.read_variance > 0)),
         "not positive: give the variance of the noise, or mask these bins",
     )
+    _refuse(
+        channel,
+        "read_variance",
+        ~_within(channel.read_variance, VARIANCE_RANGE),
+        f"not within {_words(VARIANCE_RANGE)}: use another unit, or mask these bins",
+    )
     noise = np.sqrt(np.where(channel.mask, channel.read_variance, 1.0))
     _refuse(
         channel,
@@ -117,11 +142,21 @@ def _check_background(channel: Channel) -> None:
     if channel.background is None or channel.background_scale is None:
         return
     _refuse(channel, "background", ~np.isfinite(channel.background), "not finite: mask these bins")
-    if not (np.isfinite(channel.background_scale) & (channel.background_scale > 0)).all():
+    _refuse(channel, "background", np.abs(channel.background) > MAX_VALUE, f"beyond {MAX_VALUE:g}: mask these bins")
+    if not _within(channel.background_scale, SCALE_RANGE).all():
         raise InvalidSpectrum(
-            f"Channel {channel.name!r}: background_scale is not positive everywhere: give BACKSCAL, the "
-            "area of the background region over that of the source region."
+            f"Channel {channel.name!r}: background_scale is not within {_words(SCALE_RANGE)} everywhere: give "
+            "BACKSCAL, the area of the background region over that of the source region."
         )
+
+
+def _within(values: NDArray[np.floating], limits: tuple[float, float]) -> NDArray[np.bool_]:
+    """Where values are numbers within limits."""
+    return (values >= limits[0]) & (values <= limits[1])
+
+
+def _words(limits: tuple[float, float]) -> str:
+    return f"{limits[0]:g} to {limits[1]:g}"
 
 
 def _refuse(channel: Channel, field: str, bad: NDArray[np.bool_], problem: str) -> None:
