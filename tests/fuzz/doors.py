@@ -30,7 +30,7 @@ from coronium.results.service import ResultsServicer
 from coronium.results.store import Store
 from coronium.results.watch import ChangeFeed
 from coronium.runtime.grpc_server import GrpcServer
-from coronium.runtime.settings import GrpcSettings
+from coronium.runtime.settings import AuthSettings, GrpcSettings
 from coronium.runtime.stage import Outgoing
 from coronium.v1 import ingestion_pb2, ingestion_pb2_grpc, results_pb2, results_pb2_grpc
 from tests.fuzz import seeds
@@ -97,7 +97,7 @@ class Services:
             ingestion_pb2_grpc.add_IngestionServiceServicer_to_server(servicer, server)
             return ingestion_pb2.DESCRIPTOR.services_by_name["IngestionService"].full_name
 
-        self._server = GrpcServer(GrpcSettings(port=0), add_results, add_ingestion)
+        self._server = GrpcServer(GrpcSettings(port=0), AuthSettings(), add_results, add_ingestion)
         await self._server.start()
         address = f"127.0.0.1:{self._server.port}"
         application = create_application(GatewaySettings(upstream=UpstreamSettings(results=address, ingestion=address)))

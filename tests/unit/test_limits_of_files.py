@@ -119,7 +119,7 @@ def test_arrays_in_other_files_are_not_followed(tmp_path: Path) -> None:
     path.write_bytes(files.hdf5())
     with h5py.File(path, "a") as file:
         file.create_dataset("blocks/0000/secret", shape=(10,), dtype="u1", external=[("/etc/hostname", 0, 10)])
-    assert "keeps blocks/0000/secret in another file" in refusal(path)
+    assert "'blocks/0000/secret' lies in another file" in refusal(path)
 
 
 def test_a_count_of_spectra_beyond_all_bounds_is_refused(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from coronium.ingestion.service import IngestionService
 from coronium.results.pages import InvalidQuery, page_size, read_token, write_token
 from coronium.results.queries import conditions, require_text
 from coronium.runtime.grpc_server import GrpcServer
-from coronium.runtime.settings import GrpcSettings
+from coronium.runtime.settings import AuthSettings, GrpcSettings
 from coronium.runtime.stage import Outgoing
 from coronium.v1 import ingestion_pb2, ingestion_pb2_grpc, results_pb2
 from tests.fuzz import rest
@@ -46,7 +46,7 @@ async def address() -> AsyncIterator[str]:
         ingestion_pb2_grpc.add_IngestionServiceServicer_to_server(servicer, server)
         return ingestion_pb2.DESCRIPTOR.services_by_name["IngestionService"].full_name
 
-    server = GrpcServer(GrpcSettings(port=0), add)
+    server = GrpcServer(GrpcSettings(port=0), AuthSettings(), add)
     await server.start()
     yield f"127.0.0.1:{server.port}"
     await server.stop()

@@ -31,7 +31,6 @@ from coronium.physics.instruments.eis_calibration import effective_area, preflig
 from coronium.physics.readers.errors import SpectrumFormatError, check_file, readable
 from coronium.physics.readers.fe12 import HC, fe12_ratio_density
 from coronium.physics.readers.hdf5_probe import probe
-from coronium.physics.readers.hdf5_safety import check_hdf5
 from coronium.physics.spectrum import Channel, FloatArray, SourceKind, Spectrum, Statistic
 
 __all__ = ["Raster", "Window", "fe12_ratio_density", "read_raster"]
@@ -177,10 +176,6 @@ def _eispac() -> Any:
 def _read(data_file: Path) -> Raster:
     eispac = _eispac()
     windows = {}
-    pair = data_file.name.removesuffix(".data.h5").removesuffix(".head.h5")
-    for file in (data_file.with_name(f"{pair}.data.h5"), data_file.with_name(f"{pair}.head.h5")):
-        if file.is_file():
-            check_hdf5(file)
     try:
         info = eispac.read_wininfo(data_file)
         for channel in get_instrument("hinode-eis").channels:

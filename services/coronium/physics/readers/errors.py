@@ -123,8 +123,6 @@ def check_arrays(file: Any, path: str | Path) -> None:
         nonlocal size
         if not hasattr(item, "dtype"):
             return
-        if item.is_virtual or item.external:
-            raise SpectrumFormatError(f"{path}: keeps {name} in another file")
         chunk = 1
         for length in item.chunks or ():
             chunk *= length

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from coronium.contract.limits import MAX_FILE_BYTES, MEBIBYTE
 from coronium.physics.readers.errors import SpectrumFormatError, check_arrays, readable
+from coronium.physics.readers.hdf5_safety import open_hdf5
 
 _SECONDS = 30.0
 # What a slow disk and a slow processor still do.
@@ -57,7 +58,7 @@ def read_whole(path: str) -> None:
         if isinstance(item, h5py.Dataset):
             item[()]
 
-    with readable(path), h5py.File(path, "r") as file:
+    with readable(path), open_hdf5(path) as file:
         check_arrays(file, path)
         dict(file.attrs)
         file.visititems(read)

@@ -46,11 +46,6 @@ def open_hdf5(path: str | Path) -> Any:
     return file
 
 
-def check_hdf5(path: str | Path) -> None:
-    """Return when the file is self-contained; for libraries that open it themselves. Raises `SpectrumFormatError`."""
-    open_hdf5(path).close()
-
-
 def _foreign_link(name: str, link: Any) -> str | None:
     import h5py
 
