@@ -20,6 +20,8 @@ def get(
     as_json: Json = False,
 ) -> None:
     """Show one result: parameters with their intervals or limits, identified lines, flags."""
+    from rich.text import Text
+
     from coronium.cli import output, settings
     from coronium.cli.tables import lines_table, parameters_table
 
@@ -33,10 +35,10 @@ def get(
         output.write_json(result.to_dict(arrays))
         return
     console = output.console()
-    console.print(f"[bold]{result.target}[/] {result.name}  {result.instrument}, {result.plasma_model}")
+    console.print(Text(result.target, "bold"), f"{result.name}  {result.instrument}, {result.plasma_model}")
     console.print(f"result {result.id}, {result.rung}, fitted {result.fitted_at}")
     if result.superseded_by:
-        console.print(f"[yellow]superseded by {result.superseded_by}[/]")
+        console.print(f"superseded by {result.superseded_by}", style="yellow")
     console.print(f"flags: {', '.join(result.flags) or 'none'}")
     console.print(parameters_table(result), lines_table(result))
     if plot is not None:

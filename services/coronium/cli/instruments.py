@@ -75,4 +75,4 @@ def show(name: Annotated[str, typer.Argument(help="Name of the instrument.")], a
         )
     console = output.console()
     console.print(table)
-    console.print(instrument.citation, markup=False)
+    console.print(instrument.citation)

@@ -16,10 +16,13 @@ _WIDTH_OF_FILES = 140
 
 
 def console() -> Console:
-    """Return the console for what was asked for (standard output)."""
+    """Return the console for what was asked for (standard output).
+
+    Brackets are brackets: users name their spectra as they like.
+    """
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
 
 
 def report(console: Console) -> Callable[[str], None]:

@@ -79,6 +79,7 @@ def set_retention(kafka: KafkaAddress = None, as_json: Json = False) -> None:
 def list_topics(kafka: KafkaAddress = None, as_json: Json = False) -> None:
     """List the topics of the stream as the broker has them, and what is missing."""
     from rich.table import Table
+    from rich.text import Text
 
     from coronium.cli import output, settings
     from coronium.runtime.admin import existing, retentions
@@ -105,12 +106,9 @@ def list_topics(kafka: KafkaAddress = None, as_json: Json = False) -> None:
     for heading in ("topic", "partitions", "key", "kept"):
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(
-            str(row["topic"]),
-            str(row["partitions"] or "[red]missing[/]"),
-            str(row["key"]),
-            _has_and_wanted(kept.get(str(row["topic"])), int(str(row["wanted_retention_ms"]))),
-        )
+        partitions = str(row["partitions"]) if row["partitions"] else Text("missing", "red")
+        wanted = int(str(row["wanted_retention_ms"]))
+        table.add_row(str(row["topic"]), partitions, str(row["key"]), _has_and_wanted(kept.get(str(row["topic"])), wanted))
     output.console().print(table)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from coronium.client.result import Parameter, Result
@@ -48,7 +49,16 @@ def target_title(result: Result) -> str:
     if sun != "sun":
         return result.target.capitalize() if result.target.islower() else result.target
     region = re.sub(r"^ar(?=\d)", "AR ", place.partition("/")[0])
-    x, y = (result.annotations.get(f"solar_{axis}_arcsec") for axis in "xy")
+    x, y = (_number(result.annotations.get(f"solar_{axis}_arcsec", "")) for axis in "xy")
     if x is None or y is None:
         return f"{region} {place.partition('/')[2]}".rstrip()
-    return f"{region} at (${float(x):.0f}$″, ${float(y):.0f}$″)"
+    return f"{region} at (${x:.0f}$″, ${y:.0f}$″)"
+
+
+def _number(annotation: str) -> float | None:
+    """Return the number that an annotation holds; users annotate as they like."""
+    try:
+        number = float(annotation)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -154,10 +154,12 @@ def _files(path: str | Path | None) -> Iterator[Path]:
     if path is not None:
         if not Path(path).is_file():
             raise SpectrumFormatError(f"{path}: no such file")
-        for file in _pair(Path(path)):
-            if file.is_file():
-                check_file(file)
+        for file in filter(Path.is_file, _pair(Path(path))):
+            check_file(file)
+            try:
                 probe(file)
+            except SpectrumFormatError as error:
+                raise SpectrumFormatError(f"{path}: not a complete pair of EIS level-1 files ({error})") from None
         yield Path(path)
         return
     _eispac()

@@ -30,7 +30,11 @@ def probe(path: str | Path) -> None:
     SpectrumFormatError
         It cannot, or takes too long.
     """
+    import h5py
+
     path = Path(path)
+    if not h5py.is_hdf5(path):
+        raise SpectrumFormatError(f"{path}: not an HDF5 file")
     seconds = _SECONDS + path.stat().st_size / _BYTES_PER_SECOND
     try:
         done = subprocess.run(
