@@ -5,12 +5,12 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from coronium.contract.limits import MAX_EXPOSURES
 from coronium.contract.plasma import plasma_number
 from coronium.runtime.settings import ServiceSettings
 
 LEAST_DRAWS = 200
 """Twice as many as must be effective."""
-MOST_EXPOSURES = 1024
 
 
 class FittingSettings(ServiceSettings):
@@ -81,8 +81,8 @@ def warm_kinds(value: str) -> list[tuple[str, str, int]]:
 
         parts = entry.split(":")
         name, plasma, exposures, *more = parts + ["isothermal", "1"][len(parts) - 1 :]
-        if more or not (exposures.isascii() and exposures.isdecimal()) or not 1 <= int(exposures) <= MOST_EXPOSURES:
-            raise ValueError(f"{entry!r} is not instrument[:plasma[:exposures]], with 1 to {MOST_EXPOSURES} exposures")
+        if more or not (exposures.isascii() and exposures.isdecimal()) or not 1 <= int(exposures) <= MAX_EXPOSURES:
+            raise ValueError(f"{entry!r} is not instrument[:plasma[:exposures]], with 1 to {MAX_EXPOSURES} exposures")
         try:
             get_instrument(name)
             plasma_number(plasma)
