@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coronium.cli.options import Json, KafkaAddress
 from coronium.contract.topics import DEFAULT_PARTITIONS
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 app = typer.Typer(no_args_is_help=True, help="Topics of the stream, and who may do what on them.")
 
@@ -108,7 +111,9 @@ def list_topics(kafka: KafkaAddress = None, as_json: Json = False) -> None:
     for row in rows:
         partitions = str(row["partitions"]) if row["partitions"] else Text("missing", "red")
         wanted = int(str(row["wanted_retention_ms"]))
-        table.add_row(str(row["topic"]), partitions, str(row["key"]), _has_and_wanted(kept.get(str(row["topic"])), wanted))
+        table.add_row(
+            str(row["topic"]), partitions, str(row["key"]), _has_and_wanted(kept.get(str(row["topic"])), wanted)
+        )
     output.console().print(table)
 
 
@@ -171,12 +176,14 @@ def user(
     print(f"user {name} has this {where.sasl_mechanism} password now")
 
 
-def _has_and_wanted(has: int | None, wanted: int) -> str:
+def _has_and_wanted(has: int | None, wanted: int) -> str | Text:
     """Return what a topic keeps, and what it should where that differs."""
+    from rich.text import Text
+
     if has is None:
         return ""
     if has != wanted:
-        return f"[red]{_kept(has)}[/] instead of {_kept(wanted)}"
+        return Text.assemble((_kept(has), "red"), f" instead of {_kept(wanted)}")
     return "newest of each key" if has < 0 else _kept(has)
 
 
