@@ -30,7 +30,7 @@ test: install-dev
 test-all: install-dev
 	$(BIN)/python -m pytest --durations=10
 
-## fuzz      a million inputs that no one should send, to everything that reads; prints what was found (an hour)
+## fuzz      a million inputs that no one should send, to everything that reads; prints what was found (some ten minutes)
 fuzz: install-dev
 	$(BIN)/python -W ignore -m tests.fuzz --inputs 700000 --guided 300000
 
