@@ -1,7 +1,7 @@
 """Faust's traps with several workers and partitions, rebalances included, and our loop in the same places.
 
 The first tests show what plain faust does: when one fails, faust has changed. The last shows that the loop, through
-faust's consumer, holds its promises where plain faust does not.
+faust's consumer, holds its promises while replicas come and go.
 """
 
 import random
@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -24,22 +23,19 @@ STAGE = StageName.EXTRACTION
 COMMITS = 2.0
 """Seconds in which an application that commits every half second has committed all it will."""
 
-Start = Callable[[str], tuple[subprocess.Popen[bytes], Path]]
+Start = Callable[[str], subprocess.Popen[bytes]]
 
 
 @pytest.fixture
-def start(stream: Stream, tmp_path: Path) -> Iterator[Start]:
+def start(stream: Stream) -> Iterator[Start]:
     """Start workers of a plain faust application; killed at the end."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def start(agent: str) -> tuple[subprocess.Popen[bytes], Path]:
+    def start(agent: str) -> subprocess.Popen[bytes]:
         arguments = [stream.address, stream.kafka.topics.group(STAGE), stream.name(SPECTRA), agent]
-        output = tmp_path / f"worker{len(running)}"
-        with output.open("wb") as out:
-            command = [sys.executable, "-m", "tests.stream.plain_faust", *arguments]
-            process = subprocess.Popen(command, cwd=REPOSITORY, stdout=out, stderr=subprocess.DEVNULL)
-        running.append(process)
-        return process, output
+        command = [sys.executable, "-m", "tests.stream.plain_faust", *arguments]
+        running.append(subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL))
+        return running[-1]
 
     yield start
     for process in running:
@@ -65,28 +61,13 @@ def test_two_workers_that_raise_commit_everything_of_both_partitions(stream: Str
     eventually(lambda: committed(stream) == {0: 3, 1: 3}, 40, "the loss")
 
 
-def test_manual_acknowledgement_leaves_the_last_record_of_each_partition_uncommitted(
-    stream: Stream, start: Start
-) -> None:
-    publish(stream, [b"1", b"2", b"3"])
+def test_manual_acknowledgement_commits_what_was_acknowledged_and_no_more(stream: Stream, start: Start) -> None:
+    publish(stream, [b"1", b"2", b"hang", b"4"])
     start("manual")
-    eventually(lambda: committed(stream) == {0: 2, 1: 2}, 40, "the commit")
+    # One agent goes through both partitions: it hangs in the first that says so.
+    eventually(lambda: sum(committed(stream).values()) >= 2, 40, "the commit")
     time.sleep(COMMITS)
-    assert committed(stream) == {0: 2, 1: 2}
-
-
-def test_a_rebalance_commits_records_that_no_worker_has_finished(stream: Stream, start: Start) -> None:
-    publish(stream, [b"%d" % n for n in range(60)])
-    first = start("slow")
-    eventually(lambda: first[1].read_text().count("\n") > 3, 40, "some work")
-    second = start("slow")
-    eventually(lambda: second[1].read_text().count("\n") > 1, 60, "the second's work")
-    for process, _ in (first, second):
-        process.kill()
-        process.wait()
-    done = [line for _, output in (first, second) for line in output.read_text().split()]
-    # Each value stands in every partition: more offsets are committed than records were finished.
-    assert sum(committed(stream).values()) > len(done)
+    assert all(offset <= 2 for offset in committed(stream).values())
 
 
 def test_replicas_come_and_go_and_every_commit_has_its_result(

@@ -7,7 +7,6 @@ Arguments: broker address, group, topic, and which agent:
     hang          goes through records until one says ``hang``, which never ends
     concurrency   two of it at once: ``hang`` never ends, the other goes on
     manual        takes records without acknowledgement and acknowledges each by itself when it is done
-    slow          as the manual shows it, a second a record
 """
 
 import asyncio
@@ -48,14 +47,7 @@ async def manual(stream: faust.StreamT[bytes]) -> None:
         event.ack()
 
 
-async def slow(stream: faust.StreamT[bytes]) -> None:
-    """Print each record when its work is done."""
-    async for value in stream:
-        await asyncio.sleep(1)
-        print(value.decode(), flush=True)
-
-
-AGENTS = {"raise": fail, "take": take, "hang": go_through, "concurrency": go_through, "manual": manual, "slow": slow}
+AGENTS = {"raise": fail, "take": take, "hang": go_through, "concurrency": go_through, "manual": manual}
 
 
 async def main(address: str, group: str, topic: str, agent: str) -> None:

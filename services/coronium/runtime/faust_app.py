@@ -318,7 +318,11 @@ class StreamClient:
         """Return the records behind the end by topic suffix, over our partitions, as far as the fetcher knows."""
         lag: dict[str, int] = {}
         for (topic, partition), expected in list(self._positions.expected.items()):
-            end = self.app.consumer.highwater(TP(topic, partition))
+            try:
+                end = self.app.consumer.highwater(TP(topic, partition))
+            except AssertionError:
+                # How aiokafka says that the partition has just gone, which its own thread knows before us.
+                continue
             suffix = self.suffix(topic)
             lag[suffix] = lag.get(suffix, 0) + max((end or 0) - expected, 0)
         return lag
