@@ -112,9 +112,11 @@ def _some_part(random: random.Random, message: Message) -> Message:
 def _mutate_field(random: random.Random, message: Message, field: FieldDescriptor) -> None:
     if _is_map(field):
         entries = getattr(message, field.name)
-        value = field.message_type.fields_by_name["value"]
+        key, value = (field.message_type.fields_by_name[name] for name in ("key", "value"))
+        of_text = key.cpp_type == FieldDescriptor.CPPTYPE_STRING
         for _ in range(_many(random)):
-            entries[f"{random.choice(TEXTS)}{random.randrange(99)}"] = nasty(random, value)
+            name = f"{random.choice(TEXTS)}{random.randrange(99)}" if of_text else nasty(random, key)
+            entries[name] = nasty(random, value)
     elif field.is_repeated:
         _mutate_list(random, message, field)
     elif field.cpp_type == FieldDescriptor.CPPTYPE_MESSAGE:
