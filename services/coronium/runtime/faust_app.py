@@ -312,7 +312,7 @@ class StreamClient:
             return False
         except (TopicAuthorizationFailedError, GroupAuthorizationFailedError) as error:
             raise Transient(f"the broker lets us not commit: {error!r}") from error
-        return True
+        return len(wanted) == len(offsets)
 
     def lag(self) -> dict[str, int]:
         """Return the records behind the end by topic suffix, over our partitions, as far as the fetcher knows."""
