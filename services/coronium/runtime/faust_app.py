@@ -8,6 +8,7 @@ its own (a long batch does not end the session), back-pressure, revocation hooks
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -259,9 +260,13 @@ class StreamClient:
             await self._read_again(TP(*tp))
 
     async def _read_again(self, tp: TP) -> None:
-        offset = self._positions.expected[tp]
+        offset = self._positions.expected.get(tp)
+        if offset is None:
+            return
         log.info("reading again", extra={"source": f"{tp.topic}/{tp.partition}/{offset}"})
-        await self.app.consumer.seek(tp, offset)
+        # Of a partition that has gone meanwhile nothing is read again: its next owner begins at the commit.
+        with contextlib.suppress(IllegalStateError):
+            await self.app.consumer.seek(tp, offset)
 
     async def produce(self, records: Sequence[tuple[Outgoing, Headers | None]]) -> None:
         """Produce and return when the broker has acknowledged all.
