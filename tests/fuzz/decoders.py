@@ -67,12 +67,14 @@ def targets() -> list[Target]:
 
 def _of(name: str, kind: str, run: Callable[[bytes], str], weight: int) -> Target:
     messages = seeds.messages()[kind]
-    return Target(name, run, drawing(messages), [message.SerializeToString() for message in messages], weight)
+    return Target(
+        name, run, drawing(messages), [message.SerializeToString(deterministic=True) for message in messages], weight
+    )
 
 
 def drawing(messages: tuple[Message, ...]) -> Callable[[random.Random], bytes]:
     """Return what draws mutants of messages, with parts of all other messages in them."""
-    others = [message.SerializeToString() for kind in seeds.messages().values() for message in kind]
+    others = [message.SerializeToString(deterministic=True) for kind in seeds.messages().values() for message in kind]
     return lambda random: mutant(random, random.choice(messages), others)
 
 

@@ -146,7 +146,11 @@ def targets(running: Services) -> list[Target]:
         number = random.randrange(len(methods))
         return bytes([number]) + mutant(random, random.choice(requests[methods[number]]))
 
-    corpus = [bytes([i]) + one.SerializeToString() for i, name in enumerate(methods) for one in requests[name]]
+    corpus = [
+        bytes([i]) + one.SerializeToString(deterministic=True)
+        for i, name in enumerate(methods)
+        for one in requests[name]
+    ]
     return [
         Target("grpc", _calling(running.channel, methods), draw, corpus, 3_000),
         Target("rest", _asking(running), drawn_request, [], 1_200),

@@ -68,8 +68,9 @@ def mutant(random: random.Random, message: Message, others: list[bytes] | None =
         Other messages, parts of which may be grafted into this one.
     """
     draw = random.random()
-    data = (message if draw < 0.25 else mutated(random, message)).SerializeToString()
-    return data if (0.02 < draw < 0.7 and draw > 0.25) or draw < 0.02 else mutated_bytes(random, data, others or [])
+    # Deterministic: a map has no order of its own.
+    data = (message if draw < 0.25 else mutated(random, message)).SerializeToString(deterministic=True)
+    return data if draw < 0.02 or 0.25 <= draw < 0.7 else mutated_bytes(random, data, others or [])
 
 
 def mutated_bytes(random: random.Random, data: bytes, others: list[bytes]) -> bytes:
