@@ -143,6 +143,13 @@ def test_what_is_packed_is_unpacked_to_the_last_byte_of_the_limit_and_no_further
         unpacked(codec, data[: len(data) // 2])
 
 
+def test_a_batch_of_a_million_empty_gzip_members_is_given_up_at_once() -> None:
+    empty = gzip.compress(b"")
+    assert unpacked(GZIP, gzip.compress(b"first") + empty + gzip.compress(b"last")) == b"firstlast"
+    with pytest.raises(Damaged, match="more than 16 members"):
+        unpacked(GZIP, empty * 500_000)
+
+
 def test_a_bomb_is_not_held_in_memory() -> None:
     # Twelve mebibytes, the largest batch that a topic takes, would become twelve gibibytes.
     data = gzip.compress(bytes(512 * MEBIBYTE), 1)

@@ -7,7 +7,6 @@ and nothing in Python can stop either. So a stranger's file is read whole by a c
 from __future__ import annotations
 
 import contextlib
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -70,7 +69,10 @@ def read_whole(path: str) -> None:
 
 def main() -> int:
     """Read the file named on the command line; a refusal is one sentence on standard error."""
-    with contextlib.suppress(ValueError, OSError):
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        # Where the system has such limits.
+        import resource
+
         most = 2 * MAX_FILE_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
     try:
