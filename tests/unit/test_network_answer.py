@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 
+from coronium.contract.conversion import spectrum_from_message
 from coronium.contract.identity import single_result_id
+from coronium.fit import Fitter, Plasma
 from coronium.fitting.jobs import FitJob, Fitted
+from coronium.fitting.messages import model_versions
 from coronium.fitting.settings import FittingSettings
 from coronium.fitting.stage import FittingStage
 from coronium.fitting.worker import FittingWorker
+from coronium.physics.instruments import get_instrument
 from coronium.results.records import is_complete
 from coronium.runtime.stage import Rejected
 from coronium.v1 import features_pb2, posterior_pb2
@@ -65,16 +69,24 @@ def test_it_is_triage_identifies_nothing_and_has_the_id_of_the_fit_that_replaces
     assert [(line.probability, line.identified) for line in posterior.lines] == [(pytest.approx(0.97), False)]
 
 
+def test_a_spectrum_of_some_channels_gets_the_id_of_its_fit_too(worker: FittingWorker) -> None:
+    some = features(np.ones((17, 9)))
+    spectrum = spectrum_from_message(some.observation.spectrum)
+    assert len(spectrum.channels) < len(get_instrument(spectrum.instrument).channels)
+    fitter = Fitter()
+    fitted = fitter.versions(fitter.model(spectrum, Plasma.ISOTHERMAL).instrument)
+    _, posterior = answer(worker, some)
+    assert posterior.versions == model_versions(fitted, "weights")
+
+
 def test_the_same_spectrum_again_gives_the_same_draws(worker: FittingWorker) -> None:
     weight = np.random.default_rng(1).random((17, 9))
     first, second = (answer(worker, features(weight))[1] for _ in range(2))
     assert first.draws == second.draws
 
 
-@pytest.mark.parametrize("bad", [None, np.full((17, 9), np.nan), np.zeros((17, 9)), np.ones((3, 3))])
-def test_without_a_grid_the_prior_is_what_is_known(worker: FittingWorker, bad: np.ndarray | None) -> None:
-    with np.errstate(all="ignore"):
-        _, posterior = answer(worker, features(bad))
+def test_without_a_grid_the_prior_is_what_is_known(worker: FittingWorker) -> None:
+    _, posterior = answer(worker, features())
     log_t, log_n = posterior.parameters
     assert {log_t.constraint, log_n.constraint} == {posterior_pb2.CONSTRAINT_UNCONSTRAINED}
     assert posterior_pb2.FLAG_NO_NETWORK in posterior.flags

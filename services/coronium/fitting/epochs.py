@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
 
 from google.protobuf.message import DecodeError
 
@@ -54,10 +53,6 @@ class PartitionEpochs:
             if not known:
                 del self._targets[target]
 
-    def of(self, target: str) -> Mapping[str, str]:
-        """Return the result id of each epoch of a target, by fingerprint."""
-        return self._targets.get(target, {})
-
     def _count(self, sign: int, *entry: str) -> None:
         hashed = hashlib.sha256("\0".join(entry).encode()).digest()
         self.digest = (self.digest + sign * int.from_bytes(hashed[:8], "big")) % 2**64
@@ -94,10 +89,6 @@ class Epochs:
         self._known = {partition: self._known.get(partition) or PartitionEpochs() for partition in partitions}
         self._reader.assign(partitions)
         await self._reader.catch_up()
-
-    def of(self, target: str) -> Mapping[str, str]:
-        """Return the result id of each epoch of a target, by fingerprint; empty where none is known."""
-        return next((found for epochs in self._known.values() if (found := epochs.of(target))), {})
 
     def digests(self) -> dict[int, str]:
         """Return what is known of each partition as 16 hexadecimal digits."""

@@ -90,37 +90,49 @@ class FittingWorker:
                 results[i] = fitted
         return [r for r in results if r is not None]
 
+    def _read(self, features: features_pb2.Features) -> tuple[Spectrum, posterior_pb2.ModelVersions]:
+        """A spectrum, and the versions that a result of it names, however far up the ladder it comes from.
+
+        Raises
+        ------
+        LookupError, ValueError
+            It does not fit its instrument.
+        """
+        from coronium.contract.spectrum_checks import check_spectrum
+        from coronium.fitting.messages import model_versions
+        from coronium.physics.instruments.registry import get_instrument
+        from coronium.physics.observation_model import restricted
+
+        spectrum = check_spectrum(features.observation.spectrum)
+        _check_size(spectrum)
+        instrument = restricted(get_instrument(spectrum.instrument), spectrum)
+        return spectrum, model_versions(self._fitter.versions(instrument), features.network_version)
+
     def _pass_on(self, features: features_pb2.Features) -> Fitted | Rejected:
         """What the network says, as a result that any fit replaces."""
-        from coronium.fitting.messages import model_versions
         from coronium.fitting.network_answer import network_posterior
-        from coronium.physics.instruments.registry import get_instrument
 
         try:
-            instrument = get_instrument(features.observation.spectrum.instrument)
-        except LookupError as problem:
+            _, versions = self._read(features)
+        except (LookupError, ValueError) as problem:
             return Rejected(dead_letter_pb2.DEAD_LETTER_REASON_INVALID, str(problem))
-        versions = model_versions(self._fitter.versions(instrument), features.network_version)
         return _passed_on(network_posterior(features, versions, network_map(features), self._fitter.priors))
 
     def _fit(self, features: list[features_pb2.Features], plasma: int) -> list[Fitted | Rejected]:
         from coronium.contract.identity import random_seed, single_result_id
-        from coronium.contract.spectrum_checks import check_spectrum
         from coronium.fit import Plasma
-        from coronium.fitting.messages import model_versions
 
         name = Plasma.GAUSSIAN_DEM if plasma == spectrum_pb2.PLASMA_MODEL_GAUSSIAN_DEM else Plasma.ISOTHERMAL
         outcome: list[Fitted | Rejected | None] = [None] * len(features)
         spectra, starts, seeds, members = [], [], [], []
         for i, item in enumerate(features):
             try:
-                spectrum = check_spectrum(item.observation.spectrum)
-                _check_size(spectrum)
-                model = self._fitter.model(spectrum, name)
+                spectrum, versions = self._read(item)
+                # Built here for its own checks; `fit` finds it again.
+                self._fitter.model(spectrum, name)
             except (LookupError, ValueError) as problem:
                 outcome[i] = Rejected(dead_letter_pb2.DEAD_LETTER_REASON_INVALID, str(problem))
                 continue
-            versions = model_versions(self._fitter.versions(model.instrument), item.network_version)
             spectra.append(spectrum)
             starts.append(network_map(item))
             seeds.append(random_seed(single_result_id(item.observation.fingerprint, versions)))
@@ -159,17 +171,14 @@ def _check_size(spectrum: Spectrum) -> None:
 
 
 def network_map(features: features_pb2.Features) -> StartMap | None:
-    """The network's grid; None where there is none, or where it is no probability."""
+    """The network's grid; None where there is none. `check_features` has seen that it is a probability."""
     from coronium.fit import StartMap
 
+    if not features.network_version:
+        return None
     grid = features.grid
-    shape = (len(grid.log_temperature), len(grid.log_density))
-    probability = np.array(grid.probability, float)
-    if not features.network_version or not probability.size or shape[0] * shape[1] != probability.size:
-        return None
-    if not np.isfinite(probability).all() or probability.min() < 0 or not probability.sum() > 0:
-        return None
-    return StartMap(np.array(grid.log_temperature), np.array(grid.log_density), probability.reshape(shape))
+    nodes = np.array(grid.log_temperature), np.array(grid.log_density)
+    return StartMap(*nodes, np.array(grid.probability, float).reshape(len(nodes[0]), len(nodes[1])))
 
 
 def _passed_on(message: posterior_pb2.Posterior) -> Fitted:

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from coronium.contract.limits import MAX_BODY_BYTES
-from coronium.runtime.settings import Section, ServiceSettings
+from coronium.runtime.settings import Section, ServiceSettings, check_certificates
 
 
 class UpstreamSettings(Section):
@@ -49,8 +49,5 @@ class GatewaySettings(ServiceSettings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if bool(self.certificate_file) != bool(self.key_file):
-            raise ValueError("certificate_file and key_file belong together")
-        if self.client_ca_file and not self.certificate_file:
-            raise ValueError("client_ca_file needs certificate_file and key_file")
+        check_certificates(self.certificate_file, self.key_file, self.client_ca_file)
         return self

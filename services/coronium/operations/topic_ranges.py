@@ -10,10 +10,9 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
-from coronium.brokers.handshake import refusal
 from coronium.contract.limits import MAX_FETCH_BYTES
-from coronium.runtime.brokers import connection_options
-from coronium.runtime.errors import Refused, StartError, Unreachable
+from coronium.runtime.brokers import admitted_options
+from coronium.runtime.errors import StartError, Unreachable
 from coronium.runtime.settings import KafkaSettings
 
 _CONNECT_MILLISECONDS = 5_000
@@ -61,11 +60,8 @@ def open_consumer(kafka: KafkaSettings) -> KafkaConsumer:
     kafka.errors.KafkaError
         None answers.
     """
-    options = connection_options(kafka)
-    if (refused := refusal(kafka.connection)) is not None:
-        raise Refused(f"{refused}.")
     return KafkaConsumer(
-        **options,
+        **admitted_options(kafka),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="none",

@@ -153,7 +153,8 @@ def background_counts(space: ParameterSpace, arrays: ModelArrays, data: Data, st
     return level[:, :, None] * shape * (arrays.bank.bin_width > 0)
 
 
-def _restricted(instrument: Instrument, spectrum: Spectrum) -> Instrument:
+def restricted(instrument: Instrument, spectrum: Spectrum) -> Instrument:
+    """Return an instrument with the channels of a spectrum alone. Raises `KeyError` for one that it has not."""
     return replace(instrument, channels=tuple(instrument.channel(c.name) for c in spectrum.channels))
 
 
@@ -211,7 +212,7 @@ class ModelCache:
         statistics = {c.statistic for c in spectrum.channels}
         if len(statistics) != 1:
             raise ValueError(f"the channels of one spectrum must share one statistic, not {sorted(statistics)}")
-        instrument = _restricted(instrument, spectrum)
+        instrument = restricted(instrument, spectrum)
         edges, _ = _grids(instrument, spectrum)
         key = (
             instrument.name,

@@ -15,9 +15,8 @@ from kafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from coronium.brokers.handshake import refusal
 from coronium.contract.topics import DEFAULT_PARTITIONS, DEFAULT_RETENTION, Kept, Topic
-from coronium.runtime.brokers import connection_options
+from coronium.runtime.brokers import admitted_options
 from coronium.runtime.errors import Refused, StartError, Unreachable
 from coronium.runtime.settings import KafkaSettings
 
@@ -75,9 +74,7 @@ def admin_client(kafka: KafkaSettings) -> KafkaAdminClient:
     Unreachable
         None answers.
     """
-    options = connection_options(kafka)
-    if (refused := refusal(kafka.connection)) is not None:
-        raise Refused(f"{refused}.")
+    options = admitted_options(kafka)
     library = logging.getLogger("kafka")
     level = library.level
     # Every try is an error line of its own; the one sentence says it all.

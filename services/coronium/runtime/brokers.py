@@ -3,8 +3,9 @@
 from typing import Any
 
 from coronium.brokers.connection import CredentialsError
+from coronium.brokers.handshake import refusal
 from coronium.contract.limits import MAX_FETCH_BYTES
-from coronium.runtime.errors import SettingsError
+from coronium.runtime.errors import Refused, SettingsError
 from coronium.runtime.settings import KafkaSettings
 
 
@@ -20,6 +21,22 @@ def connection_options(kafka: KafkaSettings) -> dict[str, Any]:
         return kafka.connection.options()
     except CredentialsError as error:
         raise SettingsError(f"{error}.") from None
+
+
+def admitted_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """Return connection options that a broker has let in: kafka-python does not say why one does not.
+
+    Raises
+    ------
+    SettingsError
+        A certificate or a key cannot be used.
+    Refused
+        A broker does not let us in.
+    """
+    options = connection_options(kafka)
+    if (refused := refusal(kafka.connection)) is not None:
+        raise Refused(f"{refused}.")
+    return options
 
 
 def reader_options(kafka: KafkaSettings) -> dict[str, Any]:

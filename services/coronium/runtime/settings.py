@@ -109,6 +109,14 @@ class RetentionSettings(Section):
         return {kept: timedelta(days=getattr(self, f"{kept.value}_days")) for kept in DEFAULT_RETENTION}
 
 
+def check_certificates(certificate_file: str, key_file: str, client_ca_file: str) -> None:
+    """See that a server's certificate files go together. Raises `ValueError`."""
+    if bool(certificate_file) != bool(key_file):
+        raise ValueError("certificate_file and key_file belong together")
+    if client_ca_file and not certificate_file:
+        raise ValueError("client_ca_file needs certificate_file and key_file")
+
+
 class GrpcSettings(Section):
     """Where gRPC is served."""
 
@@ -131,10 +139,7 @@ class GrpcSettings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if bool(self.certificate_file) != bool(self.key_file):
-            raise ValueError("certificate_file and key_file belong together")
-        if self.client_ca_file and not self.certificate_file:
-            raise ValueError("client_ca_file needs certificate_file and key_file")
+        check_certificates(self.certificate_file, self.key_file, self.client_ca_file)
         return self
 
 
