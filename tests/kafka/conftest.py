@@ -7,9 +7,9 @@ import pytest
 from coronium.contract.access import Role
 from tests.kafka.cluster import Cluster
 from tests.kafka.secure import STRANGER, SecureCluster
-from tests.stream.fixtures import start_service, stream
+from tests.stream.fixtures import start_plain_faust, start_service, stream
 
-__all__ = ["start_service", "stream"]
+__all__ = ["start_plain_faust", "start_service", "stream"]
 
 
 @pytest.fixture(scope="session")

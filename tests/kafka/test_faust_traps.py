@@ -6,14 +6,12 @@ faust's consumer, holds its promises while replicas come and go.
 
 import random
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from coronium.contract.topics import OBSERVATIONS, SPECTRA, StageName
-from tests._shared import REPOSITORY
 from tests.stream.broker import PARTITIONS, Stream
 from tests.stream.service import Service, eventually
 
@@ -26,23 +24,6 @@ COMMITS = 2.0
 Start = Callable[[str], subprocess.Popen[bytes]]
 
 
-@pytest.fixture
-def start(stream: Stream) -> Iterator[Start]:
-    """Start workers of a plain faust application; killed at the end."""
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start(agent: str) -> subprocess.Popen[bytes]:
-        arguments = [stream.address, stream.kafka.topics.group(STAGE), stream.name(SPECTRA), agent]
-        command = [sys.executable, "-m", "tests.stream.plain_faust", *arguments]
-        running.append(subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL))
-        return running[-1]
-
-    yield start
-    for process in running:
-        process.kill()
-        process.wait()
-
-
 def publish(stream: Stream, values: list[bytes]) -> None:
     """Publish the same values to every partition."""
     for partition in range(PARTITIONS):
@@ -53,17 +34,17 @@ def committed(stream: Stream) -> dict[int, int]:
     return stream.committed(STAGE, SPECTRA)
 
 
-def test_two_workers_that_raise_commit_everything_of_both_partitions(stream: Stream, start: Start) -> None:
-    start("raise")
-    start("raise")
+def test_two_workers_that_raise_commit_everything_of_both_partitions(stream: Stream, start_plain_faust: Start) -> None:
+    start_plain_faust("raise")
+    start_plain_faust("raise")
     time.sleep(8)
     publish(stream, [b"1", b"2", b"3"])
     eventually(lambda: committed(stream) == {0: 3, 1: 3}, 40, "the loss")
 
 
-def test_manual_acknowledgement_commits_what_was_acknowledged_and_no_more(stream: Stream, start: Start) -> None:
+def test_manual_acknowledgement_commits_what_was_acknowledged(stream: Stream, start_plain_faust: Start) -> None:
     publish(stream, [b"1", b"2", b"hang", b"4"])
-    start("manual")
+    start_plain_faust("manual")
     # One agent goes through both partitions: it hangs in the first that says so.
     eventually(lambda: sum(committed(stream).values()) >= 2, 40, "the commit")
     time.sleep(COMMITS)

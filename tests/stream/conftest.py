@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.stream.broker import embedded_broker
-from tests.stream.fixtures import start_service, stream
+from tests.stream.fixtures import start_plain_faust, start_service, stream
 
-__all__ = ["start_service", "stream"]
+__all__ = ["start_plain_faust", "start_service", "stream"]
 
 
 @pytest.fixture(scope="session")

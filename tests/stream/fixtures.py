@@ -1,12 +1,16 @@
 """Fixtures that need a `broker` and nothing else: topics of its own for each test, services that end with it."""
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from coronium.contract.topics import SPECTRA, StageName
 from coronium.runtime.admin import create_topics
+from tests._shared import REPOSITORY
 from tests.stream.broker import PARTITIONS, Stream
 from tests.stream.service import Service
 
@@ -34,3 +38,20 @@ def start_service(stream: Stream, tmp_path: Path) -> Iterator[Callable[..., Serv
     for service in services:
         if service.process.poll() is None:
             service.kill()
+
+
+@pytest.fixture
+def start_plain_faust(stream: Stream) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+    """Start workers of `tests.stream.plain_faust` in extraction's place; killed at the end."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(agent: str) -> subprocess.Popen[bytes]:
+        arguments = [stream.address, stream.kafka.topics.group(StageName.EXTRACTION), stream.name(SPECTRA), agent]
+        command = [sys.executable, "-m", "tests.stream.plain_faust", *arguments]
+        running.append(subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL))
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()

@@ -5,14 +5,12 @@ simpler.
 """
 
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from coronium.contract.topics import SPECTRA, StageName
-from tests._shared import REPOSITORY
 from tests.stream.broker import Stream
 from tests.stream.service import eventually
 
@@ -23,22 +21,14 @@ COMMITS = 1.5
 
 
 @pytest.fixture
-def start(stream: Stream) -> Iterator[Start]:
-    """Start an application of faust's on records of one partition; killed at the end."""
-    running: list[subprocess.Popen[bytes]] = []
+def start(stream: Stream, start_plain_faust: Callable[[str], subprocess.Popen[bytes]]) -> Start:
+    """Start an application on records of one partition."""
 
     def start(agent: str, values: list[bytes]) -> subprocess.Popen[bytes]:
         stream.publish(SPECTRA, [(b"target", value) for value in values], partition=0)
-        group = stream.kafka.topics.group(StageName.EXTRACTION)
-        arguments = [stream.address, group, stream.name(SPECTRA), agent]
-        command = [sys.executable, "-m", "tests.stream.plain_faust", *arguments]
-        running.append(subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL))
-        return running[-1]
+        return start_plain_faust(agent)
 
-    yield start
-    for process in running:
-        process.kill()
-        process.wait()
+    return start
 
 
 def committed(stream: Stream) -> dict[int, int]:
