@@ -8,7 +8,7 @@ DRILL_ARGS ?=
 SOAK_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all fuzz lint protos lock audit sbom licences bench docs knowability line-profile coverage sky drill soak \
+.PHONY: help demo up test test-all fuzz lint protos lock audit sbom licences bench docs knowability line-profile coverage sky drill soak throughput \
   install install-dev clean
 
 help:
@@ -91,6 +91,10 @@ drill: install-dev
 ## soak      half an hour at four fifths of what the stream can do (KAFKA_HOME): docs/tables/soak.md
 soak: install-dev
 	$(BIN)/python -m tests.drills.soak --table docs/tables/soak.md --picture docs/pictures/soak.png $(SOAK_ARGS)
+
+## throughput  ingestion and results beside Kafka's own producer test (KAFKA_HOME): docs/tables/throughput.md
+throughput: install-dev
+	$(BIN)/python -m benchmarks.throughput --table docs/tables/throughput.md
 
 ## clean     remove the virtual environment, caches and the demo's output
 clean:

@@ -1,6 +1,6 @@
 """What ingestion and results pass per second, beside Kafka's own producer test on the same broker and message size.
 
-    KAFKA_HOME=... python -m benchmarks.throughput [--spectra N]
+    KAFKA_HOME=... python -m benchmarks.throughput [--spectra N] [--table FILE]
 
 Neither stage infers anything: what limits them is ours. The last table says where their time goes, measured on the same
 records in one process without a broker.
@@ -9,21 +9,24 @@ records in one process without a broker.
 from __future__ import annotations
 
 import argparse
+import platform
 import re
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 from google.protobuf.timestamp_pb2 import Timestamp
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 from rich.console import Console
-from rich.table import Table
+from rich.markdown import Markdown
 
 from coronium.contract.headers import Headers
 from coronium.contract.limits import MAX_PRODUCE_BYTES
 from coronium.contract.topics import POSTERIORS, SPECTRA, StageName, Topic
+from coronium.evaluation.provenance import commit
 from coronium.ingestion.canonicalise import observation
 from coronium.ingestion.checks import check, parse
 from coronium.results.database import open_engine
@@ -161,11 +164,40 @@ def steps(records: list[Record], stored: list[Record], url: str) -> list[tuple[s
     return found
 
 
+Rate = tuple[str, str, float, float]
+"""What passes, KiB a record, records a second, and of them a record of Kafka's producer test."""
+
+
+def page(count: int, rates: list[Rate], where: list[tuple[str, str, float]]) -> str:
+    """Return the page of the benchmark, in Markdown."""
+    lines = [
+        "# What the stages pass that infer nothing",
+        "",
+        f"Written by `python -m benchmarks.throughput` at commit {commit()}, on {psutil.cpu_count()} cores of "
+        f"{platform.machine()} that the broker, PostgreSQL and the stage share: {count} records over {PARTITIONS} "
+        "partitions of one broker (acks=all), one replica with the default settings, one run. The last column is the "
+        "rate over that of `kafka-producer-perf-test` with records of the same size on the same broker.",
+        "",
+        "| what | KiB a record | records/s | of Kafka's producer test |",
+        "|---|--:|--:|--:|",
+        *(f"| {name} | {size} | {rate:.0f} | {share:.3f} |" for name, size, rate, share in rates),
+        "",
+        "Where the time goes: the work itself on the same records, one process, without broker and loop.",
+        "",
+        "| stage | step | microseconds a record |",
+        "|---|---|--:|",
+        *(f"| {stage} | {step} | {microseconds:.0f} |" for stage, step, microseconds in where),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and write the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.throughput", description=__doc__)
     parser.add_argument("--spectra", type=int, default=10_000)
-    count = parser.parse_args().spectra
+    parser.add_argument("--table", type=Path, help="where the table goes, besides the terminal")
+    arguments = parser.parse_args()
+    count = arguments.spectra
     folder = Path(tempfile.mkdtemp(prefix="coronium-throughput-"))
     cluster = Cluster(folder / "kafka")
     database = Database(folder / "postgresql")
@@ -175,7 +207,7 @@ def main() -> None:
         stream = Stream(cluster.addresses, "bench")
         create_topics(stream.kafka, partitions=PARTITIONS)
         records, stored = spectra(count), posteriors(count)
-        table = Table("what", "KiB a record", "records/s", "of Kafka's producer test", header_style="bold")
+        rates: list[Rate] = []
         for topic, own, stage, module in (
             (SPECTRA, records, StageName.INGESTION, "coronium.ingestion"),
             (POSTERIORS, stored, StageName.RESULTS, "coronium.results"),
@@ -188,19 +220,19 @@ def main() -> None:
                 return Service(stream, folder / f"{stage}.log", module, RESULTS__DATABASE_URL=database.url)
 
             rate = drained(stream, stage, topic, count, start)
-            table.add_row(f"kafka-producer-perf-test, {topic.suffix}", size, f"{reference:.0f}", "1")
-            table.add_row("our publisher", size, f"{client:.0f}", f"{client / reference:.3f}")
-            table.add_row(f"{stage.value}, one replica", size, f"{rate:.0f}", f"{rate / reference:.3f}")
+            rates += [
+                (f"`kafka-producer-perf-test`, {topic.suffix}", size, reference, 1.0),
+                ("kafka-python's producer", size, client, client / reference),
+                (f"{stage.value}, one replica", size, rate, rate / reference),
+            ]
         engine = open_engine(database.url)
         with engine.begin() as connection:
             connection.exec_driver_sql("TRUNCATE results, result_epochs, observations, dead_letters CASCADE")
         engine.dispose()
-        where = Table("stage", "step", "microseconds a record", header_style="bold")
-        for stage_name, step, microseconds in steps(records[:2000], stored[:2000], database.url):
-            where.add_row(stage_name, step, f"{microseconds:.0f}")
-        console = Console()
-        console.print(table)
-        console.print(where)
+        text = page(count, rates, steps(records[:2000], stored[:2000], database.url))
+        Console().print(Markdown(text))
+        if arguments.table:
+            arguments.table.write_text(text)
     finally:
         database.stop()
         cluster.stop()

@@ -12,7 +12,7 @@ from tests.drills.world import World
 
 RECOVERY_SECONDS = 240.0
 LATEST_STRIKE = 2.5
-"""Seconds after the publication within which a fault strikes."""
+"""Seconds after the first half of a chunk within which the second is published and the fault strikes."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,10 @@ class Strike:
         Of them without an outcome when the fault struck.
     lost, doubled, wrong, set_aside : int
         Of the good spectra and the bad records; set_aside: good spectra that became dead letters.
+    fault_seconds : float
+        How long the fault lasted.
     recovery_seconds : float
-        From the end of the fault to the last outcome.
+        From the beginning of the fault to the last outcome.
     """
 
     fault: str
@@ -42,6 +44,7 @@ class Strike:
     doubled: int
     wrong: int
     set_aside: int
+    fault_seconds: float
     recovery_seconds: float
 
     @property
@@ -54,13 +57,17 @@ def strike(world: World, fault: Fault, good: int, rung: str) -> Strike:
     """Publish a chunk, do the fault while it is in flight, and account for it."""
     if world.database.can_be_full:
         world.database.make_room()
-    chunk = world.publish(good, bad=1, copies=fault.copies)
+    # A quiet moment ends a chunk within seconds: the later half is there to be met by the fault in any case, the
+    # earlier one so that later stages hold something too.
+    chunk = world.publish(good // 2, bad=1, copies=fault.copies)
     time.sleep(world.chance.uniform(0.0, LATEST_STRIKE))
+    chunk |= world.publish(good - good // 2, bad=0, copies=fault.copies)
     in_flight = world.in_flight(chunk)
+    began = time.monotonic()
     fault.strike(world, chunk)
     over = time.monotonic()
     world.wait_for(chunk, RECOVERY_SECONDS)
-    seconds = time.monotonic() - over
+    recovered = time.monotonic()
     # What was away may still believe that it has work: it must not do harm when it notices.
     world.wait_until_settled(RECOVERY_SECONDS)
     found = world.account(chunk, checksums=True)
@@ -74,7 +81,8 @@ def strike(world: World, fault: Fault, good: int, rung: str) -> Strike:
         doubled=len(found.doubled),
         wrong=len(found.wrong),
         set_aside=found.set_aside,
-        recovery_seconds=round(seconds, 1),
+        fault_seconds=round(over - began, 1),
+        recovery_seconds=round(recovered - began, 1),
     )
 
 

@@ -91,7 +91,7 @@ def account(engine: Engine, chunk: Chunk, *, checksums: bool = False) -> Account
         for some in _in_parts(chunk.fingerprints):
             results.update(session.scalars(_current_results(some)))
             letters.update(session.scalars(_open_letters(some)))
-        bad = Counter(position for position in session.execute(_sources()).tuples() if position in chunk.bad)
+        bad = Counter(row for row in map(tuple, session.execute(_sources())) if row in chunk.bad)
         wrong = tuple(_wrong(session, chunk)) if checksums else ()
     total = {one: results[one] + letters[one] for one in chunk.fingerprints}
     return Account(

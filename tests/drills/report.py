@@ -10,8 +10,8 @@ from tests.drills.drill import Strike
 from tests.drills.world import BROKERS, INSTRUMENT, PARTITIONS, REPLICAS
 
 _HEAD = (
-    "| fault | times | in flight | lost | doubled | set aside | recovery, median | worst |\n"
-    "|---|--:|--:|--:|--:|--:|--:|--:|"
+    "| fault | times | in flight | lost | doubled | set aside | the fault lasts | recovery, median | worst |\n"
+    "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
 )
 
 
@@ -25,8 +25,9 @@ def page(strikes: list[Strike]) -> str:
         f"{PARTITIONS} partitions, simulated {INSTRUMENT} spectra of S/N 1 to 10. After each fault every spectrum of "
         "its chunk was looked up in the store, with the fingerprint recomputed from the stored observation and the id "
         "from the stored result; at the end all were looked up once more. *In flight*: published and without an "
-        "outcome when the fault struck, median. *Recovery*: from the end of the fault to the last outcome, so it "
-        "holds the ordinary work on the chunk too. *Set aside*: good spectra that became dead letters.",
+        "outcome when the fault struck, median. *Recovery*: from the beginning of the fault to the last outcome, so it "
+        "holds the fault itself and the ordinary work on the chunk too. *Set aside*: good spectra that became dead "
+        "letters.",
     ]
     for rung, title in (("network", "With the network's word as the result"), ("nuts", "With the full fit")):
         own = [strike for strike in strikes if strike.rung == rung]
@@ -50,6 +51,7 @@ def _row(name: str, strikes: list[Strike]) -> str:
         sum(strike.lost for strike in strikes),
         sum(strike.doubled + strike.wrong for strike in strikes),
         sum(strike.set_aside for strike in strikes),
+        f"{median(strike.fault_seconds for strike in strikes):.1f} s",
         f"{median(seconds):.1f} s",
         f"{max(seconds):.1f} s",
     ]

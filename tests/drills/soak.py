@@ -162,7 +162,7 @@ def soak(world: World, minutes: float, console: Console) -> Soak:
     with Session(world.engine) as session:
         rows = session.execute(
             select(ResultEpoch.fingerprint, Result.stored_at).join(Result, Result.result_id == ResultEpoch.result_id)
-        ).tuples()
+        )
         stored = {name: moment.timestamp() for name, moment in rows}
     names = sorted(times, key=times.__getitem__)
     published = np.array([times[name] for name in names])

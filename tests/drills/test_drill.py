@@ -16,8 +16,8 @@ def test_every_spectrum_has_exactly_one_outcome_whatever_ends_meanwhile(tmp_path
     kafka_home()
     strikes = list(drill(tmp_path / "world", tmp_path / "strikes.jsonl", SPECTRA, 1))
     for strike in strikes:
-        print(f"{strike.fault}: {strike.in_flight} in flight, {strike.recovery_seconds:.1f} s")
+        print(f"{strike.fault}: {strike.in_flight} in flight, {strike.recovery_seconds:.1f} s from its beginning")
     assert [strike.fault for strike in strikes if not strike.whole] == []
     assert sum(strike.set_aside for strike in strikes) == 0
     # A fault that meets nothing proves nothing.
-    assert sum(strike.in_flight > 0 for strike in strikes) > len(strikes) // 2
+    assert [strike.fault for strike in strikes if strike.in_flight == 0] == []
