@@ -6,7 +6,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-import resource
 import zipfile
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from coronium.physics.readers.errors import SpectrumFormatError, check_file, rea
 from coronium.physics.readers.tabular import read_spectra
 from tests._shared import REPOSITORY
 from tests.fuzz import files
+from tests.peak_memory import rise
 
 MEBIBYTE = 1024 * 1024
 MEG = "chandra-meg"
@@ -27,10 +27,9 @@ MEG = "chandra-meg"
 
 def refusal(path: Path) -> str:
     """Return why a file is not read; fails where reading it takes memory."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(SpectrumFormatError) as refused:
+    with rise() as memory, pytest.raises(SpectrumFormatError) as refused:
         read_spectra(path, MEG)
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < 256 * 1024
+    assert memory.size < 256 * MEBIBYTE
     said = str(refused.value)
     assert said.startswith(f"{path}: ")
     assert "\n" not in said
@@ -112,6 +111,17 @@ def test_a_packed_array_that_unpacks_beyond_the_limit_is_refused(tmp_path: Path,
         file.create_dataset("blocks/0000/zeros", data=np.zeros(4 * MEBIBYTE), compression="gzip")
     with pytest.raises(SpectrumFormatError, match="its arrays take more than 8 MiB"):
         hdf5.read_hdf5(path)
+
+
+@pytest.mark.parametrize("soft", [True, False])
+def test_one_array_under_many_names_is_refused(tmp_path: Path, soft: bool) -> None:
+    path = tmp_path / "aliases.h5"
+    path.write_bytes(files.hdf5())
+    with h5py.File(path, "a") as file:
+        for number in range(100, 140):
+            block = file.create_group(f"blocks/{number:04d}")
+            block["channels"] = h5py.SoftLink("/blocks/0000/channels") if soft else file["blocks/0000/channels"]
+    assert "give a file in which everything has one name" in refusal(path)
 
 
 def test_arrays_in_other_files_are_not_followed(tmp_path: Path) -> None:

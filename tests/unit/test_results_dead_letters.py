@@ -7,7 +7,7 @@ import itertools
 import pytest
 from sqlalchemy import Engine
 
-from coronium.contract.headers import REPLAY_OF_HEADER, Headers, Place
+from coronium.contract.headers import REPLAY_OF_HEADER, Headers, Place, digest
 from coronium.results.queries import Queries
 from coronium.results.records import Entry, Record, entry
 from coronium.results.store import Store
@@ -29,9 +29,9 @@ def letter(stage: str, topic: str, offset: int, value: bytes = GARBAGE) -> DeadL
     return made
 
 
-def after_replay(record: Record, topic: str, place: Place) -> Entry:
+def after_replay(record: Record, topic: str, place: Place, copy: bytes = GARBAGE) -> Entry:
     """Return the entry of a record that follows from a replay."""
-    trace = Headers("0" * 32, 1.0, 1.0, replay_id="night-3", replay_of=place)
+    trace = Headers("0" * 32, 1.0, 1.0, replay_id="night-3", replay_of=place, replay_digest=digest(copy))
     return entry(record, topic, trace)
 
 
@@ -121,3 +121,26 @@ def test_an_ordinary_result_closes_no_letter_it_does_not_know(engine: Engine) ->
         [entry(letter("fitting", FEATURES, 7)), entry(posterior(), POSTERIORS, Headers("0" * 32, 1.0, 1.0))]
     )
     assert open_places(engine) == [("fitting", FEATURES, 7)]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_who_only_says_that_a_record_is_redriven_closes_no_letter_of_others(
+    engine: Engine, order: tuple[int, ...]
+) -> None:
+    said = at(SPECTRA, 7)
+    forged = letter("ingestion", SPECTRA, 50, b"a stranger's")
+    of_no_schema = letter("ingestion", SPECTRA, 60, b"a stranger's")
+    of_no_schema.headers[REPLAY_OF_HEADER] = str(said).encode()
+    topic = "coronium.ingestion.dead-letters.v1"
+    entries = [
+        entry(letter("ingestion", SPECTRA, 7)),
+        after_replay(posterior(), POSTERIORS, said, b"a stranger's"),
+        after_replay(forged, topic, said, b"a stranger's"),
+        entry(of_no_schema, topic, Headers("0" * 32, 1.0, 1.0)),
+    ]
+    for index in order:
+        Store(engine).write([entries[index]])
+    assert open_places(engine) == [("ingestion", SPECTRA, offset) for offset in (7, 50, 60)]
+    # Nor does it stand in the way of the true copy.
+    Store(engine).write([after_replay(letter("fitting", FEATURES, 30), "coronium.fitting.dead-letters.v1", said)])
+    assert ("ingestion", SPECTRA, 7) not in open_places(engine)

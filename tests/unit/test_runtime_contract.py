@@ -12,6 +12,7 @@ from coronium.contract.headers import (
     Headers,
     Place,
     UnknownSchema,
+    digest,
 )
 from coronium.contract.topics import (
     ATTEMPTS,
@@ -73,9 +74,21 @@ def test_every_limit_leaves_room_for_the_one_below() -> None:
 
 def test_headers_come_back_as_they_went() -> None:
     place = Place("coronium.spectra.v1", 3, 12_345)
-    headers = Headers("0" * 32, 1_700_000_000.25, 1_600_000_000.5, replay_id="night-3", replay_of=place)
+    headers = Headers(
+        "0" * 32, 1_700_000_000.25, 1_600_000_000.5, replay_id="night-3", replay_of=place, replay_digest=digest(b"it")
+    )
     assert Headers.decode(headers.encode(), timestamp=0.0) == headers
     assert headers.following().replay_of == place
+
+
+def test_what_a_record_says_of_a_replay_is_tied_to_its_own_bytes() -> None:
+    said = Headers("0" * 32, 1.0, 1.0, replay_of=Place("spectra", 3, 7), replay_digest="of another record")
+    copy = said.tied("spectra", b"a copy", anybodys=True)
+    assert (copy.replay_of, copy.replay_digest) == (said.replay_of, digest(b"a copy"))
+    assert copy.following().tied("features", b"its features", anybodys=False).replay_digest == digest(b"a copy")
+    # A publisher cannot speak of what stands in a topic that only stages write to.
+    elsewhere = Headers("0" * 32, 1.0, 1.0, replay_of=Place("features", 3, 7), replay_digest=digest(b"x"))
+    assert elsewhere.tied("spectra", b"a spectrum", anybodys=True).replay_of is None
 
 
 @pytest.mark.parametrize("value", [b"", b"spectra", b"spectra/1", b"spectra/1/x", b"/1/2", b"spectra/-1/2", b"a/1/2/3"])

@@ -4,6 +4,7 @@ Header values are ASCII text, so that any Kafka tool shows them. A reader takes 
 without headers (from a user's own producer) is of the current schema and starts a trace of its own.
 """
 
+import hashlib
 import secrets
 import time
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ PRODUCED_AT_HEADER = "coronium-produced-at"
 ORIGIN_AT_HEADER = "coronium-origin-at"
 REPLAY_ID_HEADER = "coronium-replay-id"
 REPLAY_OF_HEADER = "coronium-replay-of"
+REPLAY_DIGEST_HEADER = "coronium-replay-digest"
 
 # Longest value that is read: a topic's name has at most 249 characters.
 _MOST_TEXT = 300
@@ -77,6 +79,9 @@ class Headers:
         Names the replay that redrove the record; empty for ordinary records.
     replay_of : Place or None
         Where the record stood that was redriven, whether this is its copy or follows from its copy.
+    replay_digest : str
+        `digest` of the copy's value, taken by the stage that read the copy: what closes a dead letter is a copy of
+        the record inside it, not whatever says so.
     schema_version : int
         Version of the message schema.
     """
@@ -86,6 +91,7 @@ class Headers:
     origin_at: float
     replay_id: str = ""
     replay_of: Place | None = None
+    replay_digest: str = ""
     schema_version: int = SCHEMA_VERSION
 
     @classmethod
@@ -110,7 +116,27 @@ class Headers:
             encoded[REPLAY_ID_HEADER] = self.replay_id.encode()
         if self.replay_of is not None:
             encoded[REPLAY_OF_HEADER] = str(self.replay_of).encode()
+        if self.replay_digest:
+            encoded[REPLAY_DIGEST_HEADER] = self.replay_digest.encode()
         return encoded
+
+    def tied(self, topic: str, value: bytes, *, anybodys: bool) -> "Headers":
+        """Return these headers with what they say of a replay tied to the record that they came with.
+
+        Parameters
+        ----------
+        topic : str
+            Full name of the topic that the record stands in.
+        value : bytes
+            Of the record.
+        anybodys : bool
+            Whether publishers write to that topic: what their headers say of other topics is not believed.
+        """
+        if self.replay_of is None:
+            return self
+        if topic == self.replay_of.topic:
+            return replace(self, replay_digest=digest(value))
+        return replace(self, replay_of=None, replay_digest="") if anybodys else self
 
     @classmethod
     def decode(cls, headers: Mapping[str, bytes], timestamp: float) -> "Headers":
@@ -141,7 +167,13 @@ class Headers:
             origin_at=_seconds(headers.get(ORIGIN_AT_HEADER), produced_at),
             replay_id=_text(headers.get(REPLAY_ID_HEADER, b"")),
             replay_of=Place.parse(_text(headers.get(REPLAY_OF_HEADER, b""))),
+            replay_digest=_text(headers.get(REPLAY_DIGEST_HEADER, b"")),
         )
+
+
+def digest(value: bytes) -> str:
+    """Return the SHA-256 of a record's value, in hexadecimal digits."""
+    return hashlib.sha256(value).hexdigest()
 
 
 def envelope_problem(key: bytes, headers: Mapping[str, bytes]) -> str | None:

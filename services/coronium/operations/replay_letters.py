@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from kafka import KafkaConsumer
 
 from coronium.contract.flow import SOURCES
-from coronium.contract.headers import TRACE_ID_HEADER, Place
+from coronium.contract.headers import TRACE_ID_HEADER, Place, digest
 from coronium.contract.topics import DEAD_LETTERS, StageName
 from coronium.operations.replay_sources import Candidate, headers_of, original_of, place_of
 from coronium.operations.topic_ranges import ranges, records
@@ -109,7 +109,8 @@ class DeadLetters:
     def _choose(self, wanted: LetterFilter, noted: set[bytes]) -> dict[tuple[str, Place], Place]:
         """Return where the letters stand that are to be replayed, by stage and source."""
         chosen: dict[tuple[str, Place], Place] = {}
-        died_again: set[tuple[str, Place]] = set()
+        died_again: set[tuple[str, Place, str]] = set()
+        inside: dict[tuple[str, Place], str] = {}
         for record in records(self._consumer, self._ranges):
             try:
                 letter = DeadLetter.FromString(record.value or b"")
@@ -119,7 +120,8 @@ class DeadLetters:
             source = Place(letter.source_topic, letter.source_partition, letter.source_offset)
             first = original_of(letter.headers)
             if first is not None:
-                died_again.add((letter.stage, first))
+                # Of the same bytes: a publisher's headers may name any record.
+                died_again.add((letter.stage, first, digest(letter.value)))
             if not wanted.takes(letter):
                 continue
             if letter.source_topic not in self._writable:
@@ -127,8 +129,9 @@ class DeadLetters:
             else:
                 # The same record set aside twice is one dead letter.
                 chosen[letter.stage, source] = place_of(record)
+                inside[letter.stage, source] = digest(letter.value)
         for stage, source in list(chosen):
-            if (stage, source) in died_again:
+            if (stage, source, inside[stage, source]) in died_again:
                 self.skipped[DIED_AGAIN] += 1
             elif note_key(stage, source) in noted and not wanted.again:
                 self.skipped[REPLAYED] += 1

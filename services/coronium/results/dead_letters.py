@@ -2,19 +2,21 @@
 
 A result of the same spectrum beats it, whatever came first. So does what becomes of the record when it is redriven:
 what follows from the copy names in its headers where the original stood, so that even a letter whose bytes nobody could
-read is closed by the result, or by the later letter where the copy was set aside again.
+read is closed by the result, or by the later letter where the copy was set aside again. The headers hold the digest of
+the copy too: whoever may publish may say of anything that it is redriven, and closes only the letter of a record with
+the same bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
-from coronium.contract.headers import REPLAY_OF_HEADER, Headers, Place
+from coronium.contract.headers import REPLAY_OF_HEADER, Headers, Place, digest
 from coronium.contract.topics import StageName
 from coronium.results.models import Redriven, Result, ResultEpoch, StoredDeadLetter
 from coronium.results.upsert import insert
@@ -33,11 +35,14 @@ class Closing:
         Whether it was this store that had set it aside, or a stage before.
     outcome : str
         What the letter is closed by: a result id, a fingerprint, or the place of the later dead letter.
+    digest : str
+        Of the copy's value, which is the value inside the letter.
     """
 
     place: Place
     by_results: bool
     outcome: str
+    digest: str
 
 
 def closing(
@@ -53,22 +58,23 @@ def closing(
     trace : Headers
         It came with.
     """
-    place = trace.replay_of
-    if place is None and isinstance(record, dead_letter_pb2.DeadLetter):
+    if trace.replay_of is None and isinstance(record, dead_letter_pb2.DeadLetter):
         # Of a schema nobody knew: the stage that set it aside could not read its headers.
         place = Place.parse(record.headers.get(REPLAY_OF_HEADER, b"").decode("ascii", "ignore"))
+        trace = replace(trace, replay_of=place).tied(record.source_topic, record.value, anybodys=True)
+    place, copy = trace.replay_of, trace.replay_digest
     if place is None:
         return None
     match record:
         case posterior_pb2.Posterior():
-            return Closing(place, topic == place.topic, record.result_id)
+            return Closing(place, topic == place.topic, record.result_id, copy)
         case spectrum_pb2.Observation():
             # A redriven spectrum's observation is no answer yet; a redriven observation is all that was asked.
-            return Closing(place, True, record.fingerprint) if topic == place.topic else None
+            return Closing(place, True, record.fingerprint, copy) if topic == place.topic else None
         case _:
             again = Place(record.source_topic, record.source_partition, record.source_offset)
             ours = topic == place.topic or (record.stage == StageName.RESULTS and again.topic == place.topic)
-            return Closing(place, ours, f"{record.stage}/{again}")
+            return Closing(place, ours, f"{record.stage}/{again}", copy)
 
 
 def close(session: Session, closing: Closing) -> None:
@@ -81,19 +87,22 @@ def close(session: Session, closing: Closing) -> None:
             source_partition=place.partition,
             source_offset=place.offset,
             by_results=closing.by_results,
+            digest=closing.digest,
             outcome=closing.outcome,
         )
         .on_conflict_do_nothing()
     )
     by_results = StoredDeadLetter.stage == StageName.RESULTS.value
-    _resolve(
-        session,
-        closing.outcome,
+    letters = select(StoredDeadLetter.position, StoredDeadLetter.message).where(
+        StoredDeadLetter.resolved_by.is_(None),
         StoredDeadLetter.source_topic == place.topic,
         StoredDeadLetter.source_partition == place.partition,
         StoredDeadLetter.source_offset == place.offset,
         by_results if closing.by_results else ~by_results,
     )
+    same = [position for position, message in session.execute(letters) if _inside(message) == closing.digest]
+    if same:
+        _resolve(session, closing.outcome, StoredDeadLetter.position.in_(same))
 
 
 def answer(session: Session, fingerprints: Iterable[str], result_id: str) -> None:
@@ -148,6 +157,12 @@ def _beaten_by(session: Session, row: dict[str, Any]) -> str | None:
                 Redriven.source_partition == row["source_partition"],
                 Redriven.source_offset == row["source_offset"],
                 Redriven.by_results == (row["stage"] == StageName.RESULTS.value),
+                Redriven.digest == _inside(row["message"]),
             )
         ).scalar()
     )
+
+
+def _inside(letter: bytes) -> str:
+    """Return the digest of the value inside a dead letter."""
+    return digest(dead_letter_pb2.DeadLetter.FromString(letter).value)

@@ -181,6 +181,8 @@ class Redriven(Base):
     source_offset: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     # Whether it was this store that had set the record aside: an observation goes to extraction and to results.
     by_results: Mapped[bool] = mapped_column(primary_key=True)
+    # Of the copy's value: it closes only a letter with the same inside.
+    digest: Mapped[str] = mapped_column(String, primary_key=True)
     # A result id, a fingerprint, or the place of the later dead letter.
     outcome: Mapped[str] = mapped_column(String)
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from coronium.contract.headers import Headers, UnknownSchema, envelope_problem
+from coronium.contract.topics import SPECTRA
 from coronium.runtime import metrics
 from coronium.runtime.attempts import Attempts
 from coronium.runtime.dead_letters import OUR_FAILURES, FailureRate, dead_letter, reason_label
@@ -57,6 +58,7 @@ class Settler:
         leave: asyncio.Event,
     ) -> None:
         self._stage = stage
+        self._from_publishers = SPECTRA in stage.sources
         self._settings = settings
         self._client = client
         self._executor = executor
@@ -145,7 +147,9 @@ class Settler:
         if problem := envelope_problem(incoming.key, incoming.headers):
             return incoming, SetAside(incoming, DEAD_LETTER_REASON_TOO_LARGE, problem, attempt)
         try:
-            incoming = replace(incoming, trace=Headers.decode(incoming.headers, incoming.timestamp))
+            trace = Headers.decode(incoming.headers, incoming.timestamp)
+            trace = trace.tied(incoming.topic, incoming.value, anybodys=self._from_publishers)
+            incoming = replace(incoming, trace=trace)
             with traced(incoming.trace.trace_id):
                 return incoming, self._stage.decode(incoming)
         except UnknownSchema as fault:

@@ -1,7 +1,9 @@
-"""An HDF5 file is opened only when it is self-contained: it names no other file and asks for no code of others.
+"""An HDF5 file is opened only when it is a tree that is self-contained: it names no other file, asks for no code of
+others, and nothing in it has two names.
 
 HDF5 lets a file point at data in other files of the machine (external links, external storage, virtual datasets) and
-name filters that the library then loads from a plugin folder. A spectrum needs none of it.
+name filters that the library then loads from a plugin folder. Links inside a file let a small one show the same array
+under any number of names, each of which is read and kept. A spectrum needs none of it.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ def open_hdf5(path: str | Path) -> Any:
         raise SpectrumFormatError(f"{path}: not an HDF5 file") from None
     try:
         # Both walks end at the first fault; h5py cannot pass on an exception from inside.
-        fault = file.visititems_links(_foreign_link) or file.visititems(_foreign_data)
+        fault = file.visititems_links(_unwanted_link) or file.visititems(_unwanted_item)
     except (OSError, RuntimeError, SystemError, TypeError, ValueError, KeyError) as error:
         fault = f"is damaged ({error})"
     if fault:
@@ -46,17 +48,21 @@ def open_hdf5(path: str | Path) -> Any:
     return file
 
 
-def _foreign_link(name: str, link: Any) -> str | None:
+def _unwanted_link(name: str, link: Any) -> str | None:
     import h5py
 
-    if isinstance(link, h5py.HardLink | h5py.SoftLink):
+    if isinstance(link, h5py.HardLink):
         return None
+    if isinstance(link, h5py.SoftLink):
+        return f"{name!r} is a link; give a file in which everything has one name"
     return f"{name!r} links to another file; give a file that holds its own data"
 
 
-def _foreign_data(name: str, item: Any) -> str | None:
+def _unwanted_item(name: str, item: Any) -> str | None:
     import h5py
 
+    if h5py.h5o.get_info(item.id).rc > 1:
+        return f"{name!r} has another name too; give a file in which everything has one name"
     if not isinstance(item, h5py.Dataset):
         return None
     if item.external or item.is_virtual:
