@@ -2,12 +2,13 @@
 
 import pytest
 
-from coronium.contract.limits import MAX_DEAD_LETTER_BYTES, MAX_RECORD_BYTES
+from coronium.contract.limits import MAX_DEAD_LETTER_BYTES, MAX_RECORD_BYTES, MEBIBYTE
 from coronium.contract.topics import DEAD_LETTERS, StageName
 from coronium.runtime.dead_letters import FailureRate, dead_letter
 from coronium.runtime.settings import LoopSettings
 from coronium.runtime.stage import Incoming
 from coronium.v1.dead_letter_pb2 import DEAD_LETTER_REASON_CRASH, DeadLetter
+from tests.peak_memory import rise
 
 
 class Clock:
@@ -52,6 +53,19 @@ def test_failures_are_forgotten_after_the_window(rate: FailureRate, clock: Clock
     clock.now = 301.0
     count(rate, failures=0, successes=100)
     assert not rate.exceeded
+
+
+def test_what_is_kept_of_a_stream_without_failures_does_not_grow(rate: FailureRate, clock: Clock) -> None:
+    with rise() as memory:
+        for number in range(200_000):
+            clock.now = number / 100
+            rate.count(False)
+    assert memory.size < 4 * MEBIBYTE
+    # Nor did the records of the window go: a fifth of 30 000.
+    count(rate, failures=7400, successes=0)
+    assert not rate.exceeded
+    count(rate, failures=200, successes=0)
+    assert rate.exceeded
 
 
 def test_a_resume_begins_anew(rate: FailureRate) -> None:

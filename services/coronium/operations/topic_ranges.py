@@ -121,8 +121,9 @@ def records(consumer: KafkaConsumer, within: Iterable[Range]) -> Iterator[Any]:
     last = time.monotonic()
     while ends:
         for partition, batch in consumer.poll(timeout_ms=500).items():
-            last = time.monotonic()
             yield from (record for record in batch if partition in ends and record.offset < ends[partition])
+            # Whoever takes the records may take long over them: the broker is waited for from here.
+            last = time.monotonic()
         for partition in [tp for tp, end in ends.items() if consumer.position(tp) >= end]:
             del ends[partition]
             consumer.pause(partition)

@@ -5,9 +5,11 @@ aside as well, one by one, but a deploy that fails on everything must not empty 
 letters: above a rate of them the stage stops and nothing more is committed.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from coronium.contract.limits import MAX_DEAD_LETTER_BYTES, MAX_HEADER_BYTES, MAX_KEY_BYTES, MEBIBYTE
 from coronium.contract.topics import DEAD_LETTERS, StageName
@@ -89,7 +91,7 @@ def _short(headers: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 class FailureRate:
-    """Watches the share of our own failures among all records over a sliding window.
+    """Watches the share of our own failures among all records over a sliding window, to the second.
 
     Parameters
     ----------
@@ -102,25 +104,38 @@ class FailureRate:
     def __init__(self, settings: LoopSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
-        self._seen: deque[tuple[float, bool]] = deque()
-        self._failures = 0
+        # One entry a second at most: what is kept does not grow with the stream.
+        self._kept: deque[_Second] = deque()
 
     def count(self, failed: bool) -> None:
         """Count one record."""
-        self._seen.append((self._clock(), failed))
-        self._failures += failed
+        self._forget()
+        now = math.floor(self._clock())
+        if not self._kept or self._kept[-1].at < now:
+            self._kept.append(_Second(now))
+        self._kept[-1].records += 1
+        self._kept[-1].failures += failed
 
     @property
     def exceeded(self) -> bool:
         """Whether the stage must stop before it sets another record aside."""
-        oldest = self._clock() - self._settings.failure_window_seconds
-        while self._seen and self._seen[0][0] < oldest:
-            self._failures -= self._seen.popleft()[1]
-        return len(self._seen) >= self._settings.failure_minimum and self._failures > self._settings.failure_rate * len(
-            self._seen
-        )
+        self._forget()
+        records = sum(second.records for second in self._kept)
+        failures = sum(second.failures for second in self._kept)
+        return records >= self._settings.failure_minimum and failures > self._settings.failure_rate * records
 
     def reset(self) -> None:
         """Begin anew, when an operator resumes the stage."""
-        self._seen.clear()
-        self._failures = 0
+        self._kept.clear()
+
+    def _forget(self) -> None:
+        oldest = self._clock() - self._settings.failure_window_seconds
+        while self._kept and self._kept[0].at < oldest:
+            self._kept.popleft()
+
+
+@dataclass
+class _Second:
+    at: int
+    records: int = 0
+    failures: int = 0

@@ -142,6 +142,7 @@ class StageLoop:
     async def _collect(self) -> list[Incoming]:
         """Return the next batch: full, or as large as it is `batch_seconds` after its first record."""
         batch: list[Incoming] = []
+        collected = None
         until = time.monotonic() + _TICK_SECONDS
         while len(batch) < self._stage.batch_size and not self.paused and not self._leave.is_set():
             try:
@@ -150,12 +151,20 @@ class StageLoop:
             except TimeoutError:
                 break
             if await self._is_next(incoming, generation):
+                if generation != collected:
+                    # A rebalance since the first: what was collected before it is read again by whoever has it now.
+                    batch.clear()
+                    collected = generation
                 metrics.MESSAGES_IN.labels(topic=self._client.suffix(incoming.topic)).inc()
                 batch.append(incoming)
                 if len(batch) == 1:
                     until = time.monotonic() + self._stage.batch_seconds
+        if collected != self._generation:
+            batch.clear()
         if not batch:
             await self._idle()
+        if not self.paused and not self._leave.is_set():
+            await self._client.insist()
         metrics.QUEUE_DEPTH.set(self._waiting.qsize())
         return batch
 
@@ -168,7 +177,6 @@ class StageLoop:
         generation = self._client.generation
         if self._client.joined and self._generation != generation:
             await self._prepared(generation)
-        await self._client.insist()
 
     async def _is_next(self, incoming: Incoming, generation: int) -> bool:
         """Whether this record is the next of a partition of ours, prepared for."""
