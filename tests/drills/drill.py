@@ -79,7 +79,7 @@ def strike(world: World, fault: Fault, good: int, rung: str) -> Strike:
         in_flight=in_flight,
         lost=len(found.lost),
         doubled=len(found.doubled),
-        wrong=len(found.wrong),
+        wrong=len(found.wrong) + len(world.strangers()),
         set_aside=found.set_aside,
         fault_seconds=round(over - began, 1),
         recovery_seconds=round(recovered - began, 1),
@@ -138,4 +138,4 @@ def drill(
         whole = world.account(world.published, checksums=True)
         assert whole is not None, "the database is away"
         assert whole.whole, f"{len(whole.lost)} lost, {len(whole.doubled)} doubled, {whole.wrong[:3]}"
-        assert world.strangers() == set(), "there are results of spectra that nobody published"
+        assert world.strangers() == set(), "there are results or dead letters of what nobody published"

@@ -16,6 +16,7 @@ from tests.drills.world import REPLICAS, World
 
 WITH_WORKER = (StageName.EXTRACTION, StageName.FITTING)
 SUCCESSION_SECONDS = 90.0
+WORKER_SECONDS = 30.0
 FULL_SECONDS = 6.0
 SLOW_SECONDS = 8.0
 
@@ -43,17 +44,20 @@ def _signal(stage: StageName, what: signal.Signals, world: World, chunk: Chunk) 
 
 
 def _kill_worker(stage: StageName, world: World, chunk: Chunk) -> None:
-    worker = world.fleet.any(stage).worker()
-    if worker is not None:
-        worker.kill()
+    until = time.monotonic() + WORKER_SECONDS
+    while (worker := world.fleet.any(stage).worker()) is None:
+        assert time.monotonic() < until, f"no replica of {stage.value} has a worker"
+        time.sleep(0.1)
+    worker.kill()
 
 
 def _freeze(stage: StageName, world: World, chunk: Chunk) -> None:
     """Stop a replica until its successor has finished everything, then let it go on."""
     replica = world.fleet.any(stage)
     replica.send(signal.SIGSTOP)
-    world.wait_for(chunk, SUCCESSION_SECONDS)
+    succeeded = world.wait_for(chunk, SUCCESSION_SECONDS)
     replica.send(signal.SIGCONT)
+    assert succeeded, f"nobody did the work of {replica.name}"
 
 
 def _restart_broker(world: World, chunk: Chunk) -> None:

@@ -104,11 +104,17 @@ def account(engine: Engine, chunk: Chunk, *, checksums: bool = False) -> Account
     )
 
 
-def strangers(engine: Engine, chunk: Chunk) -> set[str]:
-    """Return the fingerprints in the store that nobody published."""
+def strangers(engine: Engine, chunk: Chunk) -> set[str | Position]:
+    """Return what the store holds of records that nobody published.
+
+    A spectrum that has a result and was set aside somewhere on the way as well, where its fingerprint could not be
+    read, is among them: the position of such a dead letter is not that of a bad record.
+    """
     with Session(engine) as session:
         stored = set(session.scalars(select(ResultEpoch.fingerprint)))
-        return (stored | set(session.scalars(select(StoredObservation.fingerprint)))) - chunk.fingerprints
+        stored |= set(session.scalars(select(StoredObservation.fingerprint)))
+        letters = set(map(tuple, session.execute(_sources())))
+    return (stored - chunk.fingerprints) | (letters - chunk.bad)
 
 
 def _current_results(fingerprints: list[str]):

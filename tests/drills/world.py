@@ -26,7 +26,7 @@ from coronium.results.database import open_engine
 from coronium.runtime.admin import create_topics
 from coronium.runtime.settings import KafkaSettings
 from tests.drills.fleet import STAGES, Fleet
-from tests.drills.ledger import Account, Chunk, account, strangers
+from tests.drills.ledger import Account, Chunk, Position, account, strangers
 from tests.drills.postgresql import Database
 from tests.kafka.cluster import Cluster
 
@@ -134,8 +134,8 @@ class World:
         except SQLAlchemyError:
             return None
 
-    def strangers(self) -> set[str]:
-        """Return the fingerprints in the store that were never published."""
+    def strangers(self) -> set[str | Position]:
+        """Return what the store holds of records that were never published."""
         return strangers(self.engine, self.published)
 
     def in_flight(self, chunk: Chunk) -> int:
