@@ -88,9 +88,9 @@ def test_an_empty_database_is_rebuilt_to_equal_checksums_without_a_new_record(
 def test_a_kill_in_the_middle_of_the_rebuilding_loses_nothing(
     stream: Stream, start_results: Start, database_url: str
 ) -> None:
-    publish(stream, POSTERIORS, *(posterior(target, seeds=(seed,)) for target in TARGETS for seed in range(10)))
+    publish(stream, POSTERIORS, *(posterior(target, seeds=(seed,)) for target in TARGETS for seed in range(50)))
     killed = start_results(database_url)
-    eventually(lambda: committed(stream, POSTERIORS) == 300, 60, "everything stored")
+    eventually(lambda: committed(stream, POSTERIORS) == 1500, 60, "everything stored")
     before = inventory(database_url)
     killed.kill()
     lose(database_url)
@@ -98,11 +98,12 @@ def test_a_kill_in_the_middle_of_the_rebuilding_loses_nothing(
         killed = start_results(database_url)
         eventually(lambda least=least: len(results(database_url)) >= least, 60, "some of it")
         killed.kill()
+        assert least <= len(results(database_url)) < 1500, "the kill came too late"
     last = start_results(database_url)
     eventually(lambda: inventory(database_url).offsets == before.offsets, 60, "the rest")
     assert inventory(database_url).checksum == before.checksum
     assert "coronium_solo_attempts_total 0.0" in last.metrics() or stopped_in_a_batch(last)
-    assert committed(stream, POSTERIORS) == 300
+    assert committed(stream, POSTERIORS) == 1500
     assert not stream.dead_letters(StageName.RESULTS)
 
 
