@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 import coronium.v1
 from coronium.results.records import entry
 from coronium.runtime import metrics
+from coronium.runtime.auth import directory
 from coronium.runtime.auth.exposure import check_exposure
 from coronium.runtime.auth.scopes import METHODS, Scope
 from coronium.runtime.auth.tokens import digest, new_token
@@ -139,8 +140,11 @@ async def test_a_stream_that_is_open_ends_when_its_token_is_revoked(services, ch
         ("{", "is not JSON"),
         ('{"principals": [{"name": "a", "scopes": ["everything"]}]}', "is wrong at principals.0.scopes"),
         ('{"principals": [{"name": "a", "scopes": ["read"]}, {"name": "a", "scopes": ["read"]}]}', "the same name"),
+        ("[" * 100_000 + "]" * 100_000, "nests too deeply"),
+        ('{"principals": ' + "1" * 5000 + "}", "too long a number"),
         (None, "cannot be read"),
     ],
+    ids=["no JSON", "scope", "names", "nested", "number", "gone"],
 )
 async def test_a_broken_file_keeps_the_last_good_one_and_is_told(channel, principals, reader, text, fault, caplog):
     caplog.set_level(logging.ERROR)
@@ -155,6 +159,24 @@ async def test_a_broken_file_keeps_the_last_good_one_and_is_told(channel, princi
     principals.save()
     await eventually(lambda: file_is_broken(False))
     assert await accepted(channel, reader)
+
+
+async def test_whatever_happens_while_the_file_is_read_the_next_one_is_read_again(
+    channel, principals, reader, monkeypatch, caplog
+):
+    def fails(_: object) -> None:
+        raise MemoryError("secret")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(directory.file, "read", fails)
+        principals.add("another", "read")
+        await eventually(lambda: file_is_broken(True))
+        assert await accepted(channel, reader)
+    (line,) = [record for record in caplog.records if "principals file" in record.message]
+    assert line.detail == "MemoryError"
+    principals.revoke(reader)
+    await eventually(lambda: revoked(channel, reader))
+    assert await file_is_broken(False)
 
 
 async def file_is_broken(broken: bool) -> bool:

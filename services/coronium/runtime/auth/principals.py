@@ -108,6 +108,8 @@ def read(path: Path) -> Principals:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in fault["loc"]) or "the whole"
         raise PrincipalsError(f"the principals file {path} is wrong at {where}: {fault['msg']}") from None
+    except (ValueError, RecursionError):
+        raise PrincipalsError(f"the principals file {path} nests too deeply, or holds too long a number") from None
 
 
 def write(path: Path, principals: Principals) -> None:
