@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import grpc
 import pytest
@@ -131,6 +132,31 @@ async def test_an_address_with_too_many_failures_is_refused_for_a_while(tmp_path
         assert await listing(channel, None, metadata=(*bearer(good), ("x-forwarded-for", "192.0.2.7")))
         await eventually(lambda: accepted(channel, good))
         assert 'coronium_quarantined{kind="address"} 0.0' in scraped()
+
+
+async def test_an_expired_token_counts_as_a_failure_of_its_address(tmp_path, principals):
+    old = principals.add("reader", "read", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    auth = AuthSettings(principals_file=str(principals.path), quarantine_failures=2)
+    async with served(tmp_path, auth) as services, channel_to(services) as channel:
+        codes = [(await refusal(listing(channel, old))).code() for _ in range(3)]
+        assert codes == [grpc.StatusCode.UNAUTHENTICATED] * 2 + [EXHAUSTED]
+
+
+async def test_an_expired_token_uses_up_nothing_of_its_principal(tmp_path, principals):
+    good = principals.add("reader", "read", calls_per_second=0.01)
+    old = principals.add("reader", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    auth = AuthSettings(principals_file=str(principals.path))
+    async with served(tmp_path, auth) as services, channel_to(services) as channel:
+        assert (await refusal(listing(channel, old))).code() is grpc.StatusCode.UNAUTHENTICATED
+        assert await accepted(channel, good)
+
+
+async def test_calls_that_a_principal_may_not_make_count_for_its_rate(tmp_path, principals):
+    token = principals.add("station", "submit", calls_per_second=0.01)
+    auth = AuthSettings(principals_file=str(principals.path))
+    async with served(tmp_path, auth) as services, channel_to(services) as channel:
+        codes = [(await refusal(listing(channel, token))).code() for _ in range(2)]
+        assert codes == [grpc.StatusCode.PERMISSION_DENIED, EXHAUSTED]
 
 
 def scraped() -> str:

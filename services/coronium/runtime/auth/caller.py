@@ -76,15 +76,13 @@ class Caller(Anyone):
 
     def check(self) -> None:
         """Raise `Refused` where token, scope or quarantine forbid the call, at its start or by now."""
-        token = self._known.token
         if self._version != self._directory.version:
             self._version = self._directory.version
-            known = self._directory.find(token.sha256)
+            known = self._directory.find(self._known.token.sha256)
             if known is None:
                 raise unauthenticated("bad_token", "the token was revoked")
             self._known = known
-        if token.expired(now()):
-            raise unauthenticated("expired", f"the token {token.id} of {self.name} has expired")
+        check_time(self._known)
         if self._known.principal.quarantined:
             raise denied("quarantined", f"{self.name} is in quarantine; ask the operators of this service")
         if not allows(self._known.principal.scopes, self._needed):
@@ -101,6 +99,12 @@ class Caller(Anyone):
     def submission_rejected(self) -> None:
         """Count a submission that failed its checks."""
         self._submitters.note(self.name)
+
+
+def check_time(known: Known) -> None:
+    """Raise `Refused` where a token has expired."""
+    if known.token.expired(now()):
+        raise unauthenticated("expired", f"the token {known.token.id} of {known.principal.name} has expired")
 
 
 ANYONE = Anyone()

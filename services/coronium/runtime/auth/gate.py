@@ -8,11 +8,11 @@ from pathlib import Path
 
 from coronium.runtime import metrics
 from coronium.runtime.auth import peers, tokens
-from coronium.runtime.auth.caller import ANYONE, Anyone, Caller, current
+from coronium.runtime.auth.caller import ANYONE, Anyone, Caller, check_time, current
 from coronium.runtime.auth.directory import Directory, Known
 from coronium.runtime.auth.limits import Limits
 from coronium.runtime.auth.quarantine import Quarantine
-from coronium.runtime.auth.refusals import denied, exhausted, unauthenticated
+from coronium.runtime.auth.refusals import Refused, denied, exhausted, unauthenticated
 from coronium.runtime.auth.scopes import METHODS, OPEN
 from coronium.runtime.settings import AuthSettings
 
@@ -86,23 +86,27 @@ class Gate:
         address = peers.caller_address(peer, metadata.get(FORWARDED_FOR, ""), self._trusted)
         if remaining := self._addresses.remaining(address):
             raise exhausted("quarantined", "too many failed authentications from this address; wait", remaining)
-        known = self._authenticated(self._directory, address, metadata.get("authorization", ""))
+        try:
+            known = _authenticated(self._directory, metadata.get("authorization", ""))
+        except Refused:
+            self._addresses.note(address)
+            raise
         caller = Caller(known, needed, self._directory, self._limits, self._submitters, self._settings)
-        caller.check()
         with self._limits.holding(caller.name, caller.rate, caller.most_open):
+            caller.check()
             token = current.set(caller)
             try:
                 yield caller
             finally:
                 current.reset(token)
 
-    def _authenticated(self, directory: Directory, address: str, header: str) -> Known:
-        if not header:
-            self._addresses.note(address)
-            raise unauthenticated("no_token", "this service needs a token: send `authorization: Bearer TOKEN`")
-        token = tokens.from_header(header)
-        known = directory.find(tokens.digest(token)) if token else None
-        if known is None:
-            self._addresses.note(address)
-            raise unauthenticated("bad_token", "the token is not known here, or was revoked")
-        return known
+
+def _authenticated(directory: Directory, header: str) -> Known:
+    if not header:
+        raise unauthenticated("no_token", "this service needs a token: send `authorization: Bearer TOKEN`")
+    token = tokens.from_header(header)
+    known = directory.find(tokens.digest(token)) if token else None
+    if known is None:
+        raise unauthenticated("bad_token", "the token is not known here, or was revoked")
+    check_time(known)
+    return known
