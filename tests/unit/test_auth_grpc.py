@@ -134,6 +134,52 @@ async def test_a_stream_that_is_open_ends_when_its_token_is_revoked(services, ch
     assert (error.code(), error.details()) == (UNAUTHENTICATED, "the token was revoked")
 
 
+async def all_of(stream):
+    return [message async for message in stream]
+
+
+def health_watch(channel, token):
+    return health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), metadata=bearer(token))
+
+
+def results_watch(channel, token):
+    stub = results_pb2_grpc.ResultsServiceStub(channel)
+    return stub.Watch(results_pb2.WatchRequest(), timeout=DEADLINE, metadata=bearer(token))
+
+
+@pytest.mark.parametrize("watching", [health_watch, results_watch])
+async def test_a_stream_on_which_nothing_is_said_ends_when_its_token_is_revoked(channel, principals, reader, watching):
+    other = principals.add("another", "read")
+    await eventually(lambda: accepted(channel, other))
+    watch, untouched = watching(channel, reader), watching(channel, other)
+    for one in (watch, untouched):
+        await one.initial_metadata()
+    principals.revoke(reader)
+    async with asyncio.timeout(10.0):
+        error = await refusal(all_of(watch))
+    assert (error.code(), error.details()) == (UNAUTHENTICATED, "the token was revoked")
+    assert not untouched.done()
+    untouched.cancel()
+
+
+async def test_a_stream_on_which_nothing_is_said_ends_when_its_token_expires(channel, principals):
+    token = principals.add("reader", "read", expires_at=datetime.now(UTC) + timedelta(seconds=3))
+    await eventually(lambda: accepted(channel, token))
+    watch = results_watch(channel, token)
+    async with asyncio.timeout(10.0):
+        assert (await watch.code(), "has expired" in await watch.details()) == (UNAUTHENTICATED, True)
+
+
+async def test_a_submission_that_sends_nothing_ends_when_its_token_is_revoked(channel, principals, reader):
+    token = principals.add("root", "admin")
+    await eventually(lambda: accepted(channel, token))
+    silent = ingestion_pb2_grpc.IngestionServiceStub(channel).SubmitStream(timeout=DEADLINE, metadata=bearer(token))
+    await silent.wait_for_connection()
+    principals.revoke(token)
+    async with asyncio.timeout(10.0):
+        assert await silent.code() is UNAUTHENTICATED
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

@@ -102,7 +102,7 @@ def revoke(
         str | None, typer.Option(metavar="ID", help="Only this token, as `coronium tokens list` names it.")
     ] = None,
 ) -> None:
-    """Take a principal or one of its tokens away; open streams of the token end with their next message."""
+    """Take a principal or one of its tokens away; open calls with the token end within seconds."""
     from coronium.cli.failures import CommandError
 
     with _changing(file) as content:
