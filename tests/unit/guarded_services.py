@@ -241,7 +241,7 @@ async def told(channel: grpc.aio.Channel, token: str, words: str) -> bool:
 
 
 async def known(channel: grpc.aio.Channel, token: str) -> bool:
-    """Return whether a token that may not read is known; does not count for its rate."""
+    """Return whether a token that may not read is known."""
     return (await refusal(listing(channel, token))).code() is grpc.StatusCode.PERMISSION_DENIED
 
 

@@ -30,6 +30,9 @@ UNSAFE_CALLS = {
     "ssl._create_unverified_context": "trusts everybody",
     "ssl._create_stdlib_context": "trusts everybody",
 }
+TAKES_TEXT = {"sqlalchemy.text", "sqlalchemy.literal_column", "sqlalchemy.sql.text"}
+TAKES_SQL = {"execute", "executemany", "executescript", "exec_driver_sql"}
+MAKES_SQL = {"sqlalchemy.select", "sqlalchemy.update", "sqlalchemy.delete", "coronium.results.upsert.insert"}
 
 
 def no_pickle(tree: ast.Module) -> Iterator[Finding]:
@@ -73,17 +76,12 @@ def no_shell(tree: ast.Module) -> Iterator[Finding]:
 
 
 def sql_is_constant(tree: ast.Module) -> Iterator[Finding]:
-    """SQL text is a constant with bound parameters, never put together."""
+    """SQL is a literal with bound parameters or a construct of SQLAlchemy; what cannot be seen to be one is none."""
+    sql = _Sql(tree)
     for call, name in _calls(tree):
         short = name.rsplit(".", 1)[-1]
-        takes_sql = name in {"sqlalchemy.text", "sqlalchemy.literal_column", "sqlalchemy.sql.text"} or short in {
-            "execute",
-            "executemany",
-            "executescript",
-            "exec_driver_sql",
-        }
-        if takes_sql and call.args and _is_put_together(call.args[0]):
-            yield call.lineno, f"{short} of a text that is put together"
+        if (name in TAKES_TEXT or short in TAKES_SQL) and call.args and not sql.is_fixed(call.args[0]):
+            yield call.lineno, f"{short} of what may be a text that is put together"
 
 
 def tls_is_verified(tree: ast.Module) -> Iterator[Finding]:
@@ -133,6 +131,13 @@ def _imports(tree: ast.Module) -> Iterator[tuple[ast.stmt, str]]:
 
 def _calls(tree: ast.Module) -> Iterator[tuple[ast.Call, str]]:
     """Every call with the full name of what is called, import aliases followed; "" where it has no name."""
+    known = _imported_names(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield node, _name(node.func, known)
+
+
+def _imported_names(tree: ast.Module) -> dict[str, str]:
     known: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -142,9 +147,7 @@ def _calls(tree: ast.Module) -> Iterator[tuple[ast.Call, str]]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             for alias in node.names:
                 known[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            yield node, _name(node.func, known)
+    return known
 
 
 def _name(node: ast.expr, known: dict[str, str]) -> str:
@@ -163,12 +166,85 @@ def _is_constant(node: ast.expr | None, value: object) -> bool:
     return isinstance(node, ast.Constant) and node.value is value
 
 
-def _is_put_together(node: ast.expr) -> bool:
-    if isinstance(node, ast.JoinedStr):
-        return any(isinstance(part, ast.FormattedValue) for part in node.values)
-    if isinstance(node, ast.BinOp):
-        return isinstance(node.op, ast.Add | ast.Mod)
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"format", "join"}
+class _Sql:
+    """Tells which expressions of a file are literals or constructs of SQLAlchemy.
+
+    A name is one where everything that the file binds to it is one; a function of the file, where all that it returns
+    is. Parameters, loop variables and everything else may be any text.
+    """
+
+    def __init__(self, tree: ast.Module) -> None:
+        self._imported = _imported_names(tree)
+        self._bound: dict[str, list[ast.expr | None]] = {}
+        self._returned: dict[str, list[ast.expr | None]] = {}
+        self._open: set[str] = set()
+        for node in ast.walk(tree):
+            match node:
+                case ast.Assign(targets=targets, value=value):
+                    for target in targets:
+                        self._bind(target, value)
+                case (
+                    ast.AnnAssign(target=target, value=ast.expr() as value) | ast.NamedExpr(target=target, value=value)
+                ):
+                    self._bind(target, value)
+                case (
+                    ast.AugAssign(target=target)
+                    | ast.For(target=target)
+                    | ast.AsyncFor(target=target)
+                    | ast.comprehension(target=target)
+                ):
+                    self._bind(target, None)
+                case ast.withitem(optional_vars=ast.expr() as target):
+                    self._bind(target, None)
+                case ast.arg(arg=name):
+                    self._bound.setdefault(name, []).append(None)
+                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                    self._returned[name] = [one.value for one in ast.walk(node) if isinstance(one, ast.Return)]
+
+    def is_fixed(self, node: ast.expr | None) -> bool:
+        """Return whether an expression is a literal or a construct."""
+        match node:
+            case ast.Constant(value=str()):
+                return True
+            case ast.Name(id=name):
+                return self._all(self.is_fixed, name, self._bound)
+            case ast.Dict(values=values):
+                return all(map(self.is_fixed, values))
+            case ast.Subscript(value=table):
+                return self.is_fixed(table)
+            case _:
+                return self._is_construct(node)
+
+    def _is_construct(self, node: ast.expr | None) -> bool:
+        if isinstance(node, ast.Name):
+            return self._all(self._is_construct, node.id, self._bound)
+        if not isinstance(node, ast.Call):
+            return False
+        name = _name(node.func, self._imported)
+        if name in MAKES_SQL or name in TAKES_TEXT:
+            # What a text is made of is looked at where it is made.
+            return True
+        if isinstance(node.func, ast.Attribute):
+            # A method of a construct gives another; one of a text gives any text.
+            return self._is_construct(node.func.value)
+        return self._all(self.is_fixed, name, self._returned)
+
+    def _all(
+        self, holds: Callable[[ast.expr | None], bool], name: str, where: dict[str, list[ast.expr | None]]
+    ) -> bool:
+        if name in self._open:
+            # ``statement = statement.where(...)``: what it was before is looked at beside this.
+            return True
+        self._open.add(name)
+        found = where.get(name, [])
+        all_hold = bool(found) and all(map(holds, found))
+        self._open.discard(name)
+        return all_hold
+
+    def _bind(self, target: ast.expr, value: ast.expr | None) -> None:
+        for node in ast.walk(target):
+            if isinstance(node, ast.Name):
+                self._bound.setdefault(node.id, []).append(value if node is target else None)
 
 
 def _narrows(test: ast.expr) -> bool:

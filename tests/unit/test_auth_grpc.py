@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 import coronium.v1
 from coronium.results.records import entry
 from coronium.runtime import metrics
+from coronium.runtime.auth import directory
 from coronium.runtime.auth.exposure import check_exposure
 from coronium.runtime.auth.scopes import METHODS, Scope
 from coronium.runtime.auth.tokens import digest, new_token
@@ -133,14 +134,63 @@ async def test_a_stream_that_is_open_ends_when_its_token_is_revoked(services, ch
     assert (error.code(), error.details()) == (UNAUTHENTICATED, "the token was revoked")
 
 
+async def all_of(stream):
+    return [message async for message in stream]
+
+
+def health_watch(channel, token):
+    return health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), metadata=bearer(token))
+
+
+def results_watch(channel, token):
+    stub = results_pb2_grpc.ResultsServiceStub(channel)
+    return stub.Watch(results_pb2.WatchRequest(), timeout=DEADLINE, metadata=bearer(token))
+
+
+@pytest.mark.parametrize("watching", [health_watch, results_watch])
+async def test_a_stream_on_which_nothing_is_said_ends_when_its_token_is_revoked(channel, principals, reader, watching):
+    other = principals.add("another", "read")
+    await eventually(lambda: accepted(channel, other))
+    watch, untouched = watching(channel, reader), watching(channel, other)
+    for one in (watch, untouched):
+        await one.initial_metadata()
+    principals.revoke(reader)
+    async with asyncio.timeout(10.0):
+        error = await refusal(all_of(watch))
+    assert (error.code(), error.details()) == (UNAUTHENTICATED, "the token was revoked")
+    assert not untouched.done()
+    untouched.cancel()
+
+
+async def test_a_stream_on_which_nothing_is_said_ends_when_its_token_expires(channel, principals):
+    token = principals.add("reader", "read", expires_at=datetime.now(UTC) + timedelta(seconds=3))
+    await eventually(lambda: accepted(channel, token))
+    watch = results_watch(channel, token)
+    async with asyncio.timeout(10.0):
+        assert (await watch.code(), "has expired" in await watch.details()) == (UNAUTHENTICATED, True)
+
+
+async def test_a_submission_that_sends_nothing_ends_when_its_token_is_revoked(channel, principals, reader):
+    token = principals.add("root", "admin")
+    await eventually(lambda: accepted(channel, token))
+    silent = ingestion_pb2_grpc.IngestionServiceStub(channel).SubmitStream(timeout=DEADLINE, metadata=bearer(token))
+    await silent.wait_for_connection()
+    principals.revoke(token)
+    async with asyncio.timeout(10.0):
+        assert await silent.code() is UNAUTHENTICATED
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
         ("{", "is not JSON"),
         ('{"principals": [{"name": "a", "scopes": ["everything"]}]}', "is wrong at principals.0.scopes"),
         ('{"principals": [{"name": "a", "scopes": ["read"]}, {"name": "a", "scopes": ["read"]}]}', "the same name"),
+        ("[" * 100_000 + "]" * 100_000, "nests too deeply"),
+        ('{"principals": ' + "1" * 5000 + "}", "too long a number"),
         (None, "cannot be read"),
     ],
+    ids=["no JSON", "scope", "names", "nested", "number", "gone"],
 )
 async def test_a_broken_file_keeps_the_last_good_one_and_is_told(channel, principals, reader, text, fault, caplog):
     caplog.set_level(logging.ERROR)
@@ -155,6 +205,24 @@ async def test_a_broken_file_keeps_the_last_good_one_and_is_told(channel, princi
     principals.save()
     await eventually(lambda: file_is_broken(False))
     assert await accepted(channel, reader)
+
+
+async def test_whatever_happens_while_the_file_is_read_the_next_one_is_read_again(
+    channel, principals, reader, monkeypatch, caplog
+):
+    def fails(_: object) -> None:
+        raise MemoryError("secret")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(directory.file, "read", fails)
+        principals.add("another", "read")
+        await eventually(lambda: file_is_broken(True))
+        assert await accepted(channel, reader)
+    (line,) = [record for record in caplog.records if "principals file" in record.message]
+    assert line.detail == "MemoryError"
+    principals.revoke(reader)
+    await eventually(lambda: revoked(channel, reader))
+    assert await file_is_broken(False)
 
 
 async def file_is_broken(broken: bool) -> bool:

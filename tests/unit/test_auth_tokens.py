@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -70,6 +72,52 @@ def test_a_token_a_principal_and_a_quarantine_are_taken_away(file: Path) -> None
     assert not principals.read(file).principals[0].quarantined
     assert tokens(file, "revoke", "observatory").exit_code == 0
     assert principals.read(file).principals == []
+
+
+def test_a_file_that_root_changes_stays_the_services_own(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    created(file, "observatory", "--scope", "read")
+    owned: list[tuple[int, int]] = []
+    service = os.stat_result((*file.stat()[:4], 10001, 10002, *file.stat()[6:]))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", lambda *_, **__: service)
+        patch.setattr(os, "fchown", lambda _, user, group: owned.append((user, group)))
+        created(file, "observatory")
+    assert owned == [(10001, 10002)]
+
+
+def test_a_file_whose_owner_cannot_be_kept_is_left_alone(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    created(file, "observatory", "--scope", "read")
+    before = file.read_bytes()
+    monkeypatch.setattr(os, "fchown", refuses)
+    done = tokens(file, "revoke", "observatory")
+    assert isinstance(done.exception, CommandError)
+    assert "cannot be written (Operation not permitted)" in str(done.exception)
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+    assert file.read_bytes() == before
+
+
+def test_changes_at_the_same_time_follow_one_another(file: Path) -> None:
+    created(file, "observatory", "--scope", "read")
+    created(file, "station", "--scope", "submit")
+    entered, left = threading.Event(), threading.Event()
+
+    def quarantined_slowly() -> None:
+        with principals.changing(file) as content:
+            entered.set()
+            left.wait(1.0)
+            principal = content.named("station")
+            assert principal is not None
+            principal.quarantined = True
+
+    slow = threading.Thread(target=quarantined_slowly)
+    slow.start()
+    entered.wait(10.0)
+    assert tokens(file, "revoke", "observatory").exit_code == 0
+    slow.join()
+    assert [(one.name, one.quarantined) for one in principals.read(file).principals] == [("station", True)]
 
 
 def test_the_list_shows_neither_tokens_nor_hashes(file: Path) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, inspect, text
+from sqlalchemy.engine import make_url
 
 from coronium.results.backup import BackupError, backup, inventory_of, restore
 from coronium.results.database import check_schema, downgrade, open_engine
-from coronium.results.postgresql_tools import ToolFailed
+from coronium.results.postgresql_tools import ToolFailed, run_tool
 from coronium.results.records import Record, entry
 from coronium.results.store import Store
 from tests.unit.posterior_factory import dead_letter, joint, observation, posterior
@@ -198,3 +199,17 @@ def test_the_password_is_on_no_command_line(
     assert environment == "password s3cret"
     for one in (engine, with_password):
         one.dispose()
+
+
+@pytest.mark.parametrize("name", ["sslpassword", "scram_client_key"])
+def test_a_secret_that_the_tools_would_show_is_refused(tmp_path: Path, name: str) -> None:
+    told = tmp_path / "told"
+    script = tmp_path / "pg_dump"
+    script.write_text(f'#!/bin/sh\necho "$@" >> {told}\n')
+    script.chmod(0o755)
+    url = make_url(f"postgresql://astronomer:s3cret@127.0.0.1/results?{name}=hunter2")
+    with pytest.raises(ToolFailed) as raised:
+        run_tool("pg_dump", url, tmp_path, "--format=custom")
+    assert name in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+    assert not told.exists()

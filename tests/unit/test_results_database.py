@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from pydantic import SecretStr
 from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import OperationalError
 
+from coronium.results import __main__ as service
 from coronium.results.database import DatabaseUnavailable, check_schema, open_engine, upgrade
 from coronium.results.models import Base
+from coronium.results.queries import Queries
+from coronium.results.settings import ResultsSettings
+from coronium.results.stage import ResultsStage
 from tests.unit.results_databases import (
     administer,
     database_url,
@@ -30,6 +39,46 @@ def test_the_migrations_make_exactly_the_tables_of_the_models(engine: Engine) ->
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
     check_schema(engine)
+
+
+def test_a_statement_that_takes_too_long_is_given_up_where_that_is_asked_for(postgresql_url: str) -> None:
+    patient, impatient = open_engine(postgresql_url), open_engine(postgresql_url, statement_seconds=0.2)
+    sleep = text("SELECT pg_sleep(0.5)")
+    with patient.connect() as connection:
+        connection.execute(sleep)
+    with impatient.connect() as connection, pytest.raises(OperationalError, match="statement timeout"):
+        connection.execute(sleep)
+    for one in (patient, impatient):
+        one.dispose()
+
+
+def test_the_service_asks_over_other_connections_than_it_stores_over(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking: list[Engine] = []
+
+    class Asked(Queries):
+        def __init__(self, engine: Engine, threads: int) -> None:
+            super().__init__(engine, threads)
+            asking.append(engine)
+            assert threads == engine.pool.size()
+
+    def timeout(engine: Engine) -> str:
+        with engine.connect() as connection:
+            return connection.execute(text("SHOW statement_timeout")).scalar_one()
+
+    def run_stage(stage: ResultsStage, settings: ResultsSettings, serve: Sequence[Callable[..., str]]) -> int:
+        for one in serve:
+            one(grpc.server(ThreadPoolExecutor(1)), None)
+        storing, (reading,) = stage._engine, asking
+        assert (timeout(storing), timeout(reading)) == ("0", "30s")
+        assert storing.pool.size() + reading.pool.size() == settings.database_connections
+        storing.dispose()
+        return 7
+
+    monkeypatch.setattr(service, "Queries", Asked)
+    monkeypatch.setattr(service, "run_stage", run_stage)
+    assert service.run(ResultsSettings(database_url=SecretStr(postgresql_url))) == 7
 
 
 def test_an_upgrade_may_be_run_again(engine: Engine) -> None:

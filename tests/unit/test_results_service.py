@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -47,6 +48,22 @@ async def refusal(call: object) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call  # type: ignore[misc]
     return raised.value.code(), raised.value.details() or ""
+
+
+async def test_questions_without_an_answer_do_not_keep_what_arrives_from_being_stored(
+    results: results_pb2_grpc.ResultsServiceStub, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(Queries, "results", lambda *_: answered.wait(DEADLINE))
+    asked = [results.List(results_pb2.ListRequest(), timeout=DEADLINE) for _ in range(50)]
+    await asyncio.sleep(0.5)
+    try:
+        async with asyncio.timeout(5.0):
+            await asyncio.to_thread(write, engine, posterior())
+    finally:
+        answered.set()
+        for call in asked:
+            call.cancel()
 
 
 async def test_get_answers_by_result_id_and_by_fingerprint(

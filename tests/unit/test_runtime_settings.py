@@ -59,6 +59,37 @@ def test_an_unknown_name_fails_and_the_nearest_one_is_offered(monkeypatch: pytes
         FittingLike.load()
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[auht]\nrequired = true\n", "auht .* Did you mean auth"),
+        ("[gatway]\nrequire_token = true\n", "gatway .* Did you mean gateway"),
+        ("draws = 100\nreqired = true\n", "reqired in .* is neither the table of a service nor a setting of fitting"),
+        ("gateway = true\n", "gateway in .* is not a table"),
+        ("[fitting.auth]\nreqired = true\n", "auth.reqired"),
+        ("[auth]\nreqired = true\n", "auth.reqired"),
+    ],
+)
+def test_an_unknown_name_in_the_file_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str, words: str
+) -> None:
+    file = tmp_path / "coronium.toml"
+    file.write_text(content)
+    monkeypatch.setenv("CORONIUM_SETTINGS_FILE", str(file))
+    with pytest.raises(SettingsError, match=words):
+        FittingLike.load()
+
+
+def test_tables_of_other_services_and_what_is_for_all_may_stand_in_one_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "coronium.toml"
+    file.write_text('log_level = "error"\n[auth]\nrequired = true\n[gateway]\nport = 1\n[client]\ntls = true\n')
+    monkeypatch.setenv("CORONIUM_SETTINGS_FILE", str(file))
+    loaded = FittingLike.load()
+    assert (loaded.log_level, loaded.auth.required) == ("error", True)
+
+
 def test_a_name_of_another_service_is_left_to_that_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORONIUM_RESULTS__DATABASE_URL", "sqlite://")
     FittingLike.load()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -51,14 +53,13 @@ def create(
     from coronium.runtime.auth.principals import StoredToken, now
     from coronium.runtime.auth.tokens import digest, new_token
 
-    content = _read(file, missing_is_empty=True)
-    principal = _principal(content, name, [one.value for one in scope or ()])
     token = new_token()
     made_at = now().replace(microsecond=0)
     expires_at = None if days is None else made_at + timedelta(days=days)
     stored = StoredToken(sha256=digest(token), created_at=made_at, expires_at=expires_at)
-    principal.tokens.append(stored)
-    _write(file, content)
+    with _changing(file, missing_is_empty=True) as content:
+        principal = _principal(content, name, [one.value for one in scope or ()])
+        principal.tokens.append(stored)
     if as_json:
         output.write_json({"name": name, "id": stored.id, "scopes": sorted(principal.scopes), "token": token})
         return
@@ -75,8 +76,10 @@ def list_tokens(file: File, as_json: Json = False) -> None:
     from rich.table import Table
 
     from coronium.cli import output
+    from coronium.runtime.auth.principals import read
 
-    content = _read(file)
+    with _explained():
+        content = read(file)
     if as_json:
         output.write_json([_shown(principal) for principal in content.principals])
         return
@@ -99,19 +102,18 @@ def revoke(
         str | None, typer.Option(metavar="ID", help="Only this token, as `coronium tokens list` names it.")
     ] = None,
 ) -> None:
-    """Take a principal or one of its tokens away; open streams of the token end with their next message."""
+    """Take a principal or one of its tokens away; open calls with the token end within seconds."""
     from coronium.cli.failures import CommandError
 
-    content = _read(file)
-    principal = _known(content, name)
-    if token is None:
-        content.principals.remove(principal)
-    else:
-        kept = [one for one in principal.tokens if one.id != token]
-        if len(kept) == len(principal.tokens):
-            raise CommandError(f"{name} has no token {token}; `coronium tokens list` shows them.")
-        principal.tokens = kept
-    _write(file, content)
+    with _changing(file) as content:
+        principal = _known(content, name)
+        if token is None:
+            content.principals.remove(principal)
+        else:
+            kept = [one for one in principal.tokens if one.id != token]
+            if len(kept) == len(principal.tokens):
+                raise CommandError(f"{name} has no token {token}; `coronium tokens list` shows them.")
+            principal.tokens = kept
     print(f"revoked: {name}" if token is None else f"revoked: token {token} of {name}")
 
 
@@ -120,9 +122,8 @@ def quarantine(
     name: Name, file: File, release: Annotated[bool, typer.Option("--release", help="Let it in again.")] = False
 ) -> None:
     """Refuse every call of a principal until it is released."""
-    content = _read(file)
-    _known(content, name).quarantined = not release
-    _write(file, content)
+    with _changing(file) as content:
+        _known(content, name).quarantined = not release
     print(f"{'released' if release else 'quarantined'}: {name}")
 
 
@@ -169,23 +170,20 @@ def _shown(principal: Principal) -> dict[str, object]:
     return content
 
 
-def _read(file: Path, missing_is_empty: bool = False) -> Principals:
+@contextmanager
+def _changing(file: Path, missing_is_empty: bool = False) -> Iterator[Principals]:
+    from coronium.runtime.auth.principals import changing
+
+    with _explained(), changing(file, missing_is_empty) as content:
+        yield content
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
     from coronium.cli.failures import CommandError
-    from coronium.runtime.auth import principals
-
-    if missing_is_empty and not file.exists():
-        return principals.Principals()
-    try:
-        return principals.read(file)
-    except principals.PrincipalsError as error:
-        raise CommandError(f"{error}.") from None
-
-
-def _write(file: Path, content: Principals) -> None:
-    from coronium.cli.failures import CommandError
-    from coronium.runtime.auth import principals
+    from coronium.runtime.auth.principals import PrincipalsError
 
     try:
-        principals.write(file, content)
-    except principals.PrincipalsError as error:
+        yield
+    except PrincipalsError as error:
         raise CommandError(f"{error}.") from None

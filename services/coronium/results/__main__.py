@@ -14,6 +14,9 @@ from coronium.runtime.application import Publisher, run_stage
 from coronium.runtime.errors import StartError
 from coronium.v1 import results_pb2, results_pb2_grpc
 
+_QUESTION_SECONDS = 30.0
+"""A question that takes the database longer is given up: its caller has gone, or will not wait."""
+
 
 def run(settings: ResultsSettings) -> int:
     """Store what arrives and serve what was stored, until SIGTERM; return the exit code.
@@ -23,15 +26,21 @@ def run(settings: ResultsSettings) -> int:
     DatabaseUnavailable
         The address is not one of a database.
     """
-    engine = open_engine(settings.database_url.get_secret_value(), pool_size=settings.database_connections)
+    url, readers = settings.database_url.get_secret_value(), settings.database_connections - 1
+    # One connection is the stage's own: it stores one batch after another, however much is asked.
+    storing = open_engine(url, pool_size=1)
+    reading = open_engine(url, pool_size=readers, statement_seconds=_QUESTION_SECONDS)
 
     def serve(server: grpc.aio.Server, _: Publisher) -> str:
-        queries = Queries(engine)
+        queries = Queries(reading, threads=readers)
         servicer = ResultsServicer(queries, ChangeFeed(queries, settings.watch_seconds))
         results_pb2_grpc.add_ResultsServiceServicer_to_server(servicer, server)
         return results_pb2.DESCRIPTOR.services_by_name["ResultsService"].full_name
 
-    return run_stage(ResultsStage(engine, settings.kafka.topics), settings, [serve])
+    try:
+        return run_stage(ResultsStage(storing, settings.kafka.topics), settings, [serve])
+    finally:
+        reading.dispose()
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ class DatabaseUnavailable(Unreachable):
     """The database cannot be used; the text is one sentence that says what to do."""
 
 
-def open_engine(url: str, *, pool_size: int = 10) -> Engine:
+def open_engine(url: str, *, pool_size: int = 10, statement_seconds: float = 0.0) -> Engine:
     """Return an engine for a SQLite file or a PostgreSQL database; nothing is connected yet.
 
     Parameters
@@ -35,6 +35,8 @@ def open_engine(url: str, *, pool_size: int = 10) -> Engine:
         ``sqlite:///path/to/file.db`` or ``postgresql://user:password@host/name``.
     pool_size : int
         Most connections held open.
+    statement_seconds : float
+        PostgreSQL gives up a statement that takes longer; 0: as its own settings say.
 
     Raises
     ------
@@ -45,13 +47,16 @@ def open_engine(url: str, *, pool_size: int = 10) -> Engine:
         address = make_url(url)
         # An @ in the name: a password with a bare slash was taken apart in the wrong place, and would be shown.
         if address.get_backend_name() == "postgresql" and "@" not in (address.database or ""):
+            # Times near the ends of the calendar have no local time in some zones.
+            options = ["-c timezone=UTC"]
+            if statement_seconds:
+                options.append(f"-c statement_timeout={statement_seconds * 1000:.0f}")
             return create_engine(
                 address.set(drivername="postgresql+psycopg"),
                 pool_size=pool_size,
                 max_overflow=0,
                 pool_pre_ping=True,
-                # Times near the ends of the calendar have no local time in some zones.
-                connect_args={"connect_timeout": 10, "options": "-c timezone=UTC"},
+                connect_args={"connect_timeout": 10, "options": " ".join(options)},
             )
         if address.get_backend_name() == "sqlite" and address.database not in (None, "", ":memory:"):
             engine = create_engine(address, pool_size=pool_size, connect_args={"timeout": _BUSY_SECONDS})

@@ -8,9 +8,16 @@ import subprocess
 from pathlib import Path
 
 from psycopg import conninfo
+from psycopg.pq import Conninfo
 from sqlalchemy.engine import URL
 
 from coronium.runtime.errors import StartError
+
+_SECRETS = {option.keyword.decode() for option in Conninfo.get_defaults() if option.dispchar == b"*"} | {
+    "scram_client_key",
+    "scram_server_key",
+}
+"""What libpq says must not be shown, and what does as well as a password."""
 
 
 class ToolFailed(StartError):
@@ -34,10 +41,15 @@ def run_tool(name: str, url: URL, folder: Path | None, *arguments: str) -> str:
     Raises
     ------
     ToolFailed
-        There is no such tool, or it failed.
+        There is no such tool, it failed, or the address holds another secret than the password.
     """
     address = conninfo.conninfo_to_dict(url.set(drivername="postgresql").render_as_string(hide_password=False))
     password = address.pop("password", None)
+    if shown := sorted(_SECRETS & address.keys()):
+        raise ToolFailed(
+            f"The address of the database has {', '.join(shown)}, which {name} would show to other users of this "
+            "machine: leave it out for this command, with a key file that needs none."
+        )
     environment = os.environ | {"LC_ALL": "C"} | ({"PGPASSWORD": str(password)} if password else {})
     where = conninfo.make_conninfo(**{name: str(value) for name, value in address.items()})
     return _run(name, folder, [f"--dbname={where}", *arguments], environment)

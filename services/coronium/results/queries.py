@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from sqlalchemy import ColumnElement, Engine, Select, func, select
@@ -17,6 +19,8 @@ from coronium.results.pages import PAGE_BYTES, InvalidQuery, page_size, read_tok
 from coronium.results.records import enum_name
 from coronium.results.store import CHANGES
 from coronium.v1 import posterior_pb2, results_pb2
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,18 @@ class Queries:
     ----------
     engine : Engine
         Of a database with the current schema.
+    threads : int
+        Questions that `ask` has answered at once.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, threads: int = 4) -> None:
         self._engine = engine
+        # Of their own: whoever asks much keeps others who ask waiting, and nothing else that runs in threads here.
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="queries")
+
+    async def ask(self, question: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Answer one of the questions below in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, question, *arguments)
 
     def get(self, identifier: str) -> Found | None:
         """Return the result with this id, or the current result of the spectrum with this fingerprint.

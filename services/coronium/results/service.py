@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import grpc
 from sqlalchemy.exc import SQLAlchemyError
 
 from coronium.contract.limits import MAX_NAME
 from coronium.results.pages import InvalidQuery
-from coronium.results.queries import Found, Queries
+from coronium.results.queries import Answer, Found, Queries
 from coronium.results.watch import ChangeFeed, watch
 from coronium.runtime.metrics import WATCHERS
 from coronium.v1 import dead_letter_pb2, posterior_pb2, results_pb2, results_pb2_grpc, spectrum_pb2
 
 _log = logging.getLogger(__name__)
-
-Answer = TypeVar("Answer")
 
 # Draws of one message of the stream.
 _DRAWS_PER_MESSAGE = 128
@@ -51,14 +48,16 @@ class ResultsServicer(results_pb2_grpc.ResultsServiceServicer):
             posterior=posterior_pb2.Posterior.FromString(found.message), superseded_by=found.superseded_by
         )
         if request.with_observation and found.kind == "single":
-            observation = await _answered(context, self._queries.observation, found.fingerprint)
+            observation = await self._answered(context, self._queries.observation, found.fingerprint)
             if observation is not None:
                 response.observation.CopyFrom(spectrum_pb2.Observation.FromString(observation))
         return response
 
     async def List(self, request: results_pb2.ListRequest, context: Any) -> results_pb2.ListResponse:
         """Return one page of results, the newest first."""
-        page = await _answered(context, self._queries.results, request.filter, request.page_size, request.page_token)
+        page = await self._answered(
+            context, self._queries.results, request.filter, request.page_size, request.page_token
+        )
         return results_pb2.ListResponse(
             posteriors=[posterior_pb2.Posterior.FromString(message) for message in page.messages],
             next_page_token=page.next_token,
@@ -85,9 +84,9 @@ class ResultsServicer(results_pb2_grpc.ResultsServiceServicer):
                 since = request.since.ToDatetime(tzinfo=UTC)
             except (ValueError, OverflowError) as error:
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"since is not a time: {error}.")
-            cursor = await _answered(context, self._queries.cursor_since, since)
+            cursor = await self._answered(context, self._queries.cursor_since, since)
         else:
-            cursor = await _answered(context, self._queries.newest_change)
+            cursor = await self._answered(context, self._queries.newest_change)
         await context.send_initial_metadata(())
         try:
             with WATCHERS.track_inprogress():
@@ -102,7 +101,7 @@ class ResultsServicer(results_pb2_grpc.ResultsServiceServicer):
         self, request: results_pb2.ListDeadLettersRequest, context: Any
     ) -> results_pb2.ListDeadLettersResponse:
         """Return one page of the dead letters that no result has beaten, the newest first."""
-        page = await _answered(
+        page = await self._answered(
             context, self._queries.dead_letters, request.stage, request.page_size, request.page_token
         )
         return results_pb2.ListDeadLettersResponse(
@@ -114,7 +113,7 @@ class ResultsServicer(results_pb2_grpc.ResultsServiceServicer):
     async def _find(self, identifier: str, context: Any) -> Found:
         if not identifier or len(identifier) > MAX_NAME or "\0" in identifier:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Give a result id or a fingerprint.")
-        found = await _answered(context, self._queries.get, identifier)
+        found = await self._answered(context, self._queries.get, identifier)
         if found is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, await self._why_missing(identifier, context))
         assert found is not None, "abort raises"
@@ -122,23 +121,22 @@ class ResultsServicer(results_pb2_grpc.ResultsServiceServicer):
 
     async def _why_missing(self, identifier: str, context: Any) -> str:
         """Say what is known of a spectrum that has no result."""
-        letter = await _answered(context, self._queries.dead_letter_detail, identifier)
+        letter = await self._answered(context, self._queries.dead_letter_detail, identifier)
         if letter is not None:
             stage, detail = letter
             return f"Spectrum {identifier} has no result: {stage} set it aside ({detail})"
-        if await _answered(context, self._queries.observation, identifier) is not None:
+        if await self._answered(context, self._queries.observation, identifier) is not None:
             return f"Spectrum {identifier} was received and has no result yet."
         return f"There is no result and no spectrum {identifier}."
 
-
-async def _answered(context: Any, question: Callable[..., Answer], *arguments: Any) -> Answer:
-    """Ask the database in a thread, and end the call with one sentence where it cannot answer."""
-    try:
-        return await asyncio.to_thread(question, *arguments)
-    except InvalidQuery as error:
-        return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-    except SQLAlchemyError as error:
-        return await _unavailable(context, error)
+    async def _answered(self, context: Any, question: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Ask the database, and end the call with one sentence where it cannot answer."""
+        try:
+            return await self._queries.ask(question, *arguments)
+        except InvalidQuery as error:
+            return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except SQLAlchemyError as error:
+            return await _unavailable(context, error)
 
 
 async def _unavailable(context: Any, error: SQLAlchemyError) -> NoReturn:

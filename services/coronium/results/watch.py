@@ -51,7 +51,7 @@ class ChangeFeed:
         while self._waiting:
             await asyncio.sleep(self._interval)
             try:
-                newest = await asyncio.to_thread(self._queries.newest_change)
+                newest = await self._queries.ask(self._queries.newest_change)
             except SQLAlchemyError as error:
                 if reachable:
                     _log.warning("The results database does not answer; watchers wait: %s", error)
@@ -86,7 +86,7 @@ async def watch(
         The database does not answer.
     """
     while True:
-        changes = await asyncio.to_thread(queries.changes_after, cursor, result_filter, _READ_AHEAD)
+        changes = await queries.ask(queries.changes_after, cursor, result_filter, _READ_AHEAD)
         for message in changes.messages:
             yield message
         if not changes.messages:

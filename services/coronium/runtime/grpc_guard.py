@@ -9,26 +9,32 @@ import contextlib
 import inspect
 import logging
 import time
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pool
 from google.protobuf.message import DecodeError
 
+from coronium.contract.headers import new_trace_id
 from coronium.contract.wire import count_parts
 from coronium.runtime import metrics
 from coronium.runtime.auth.caller import Anyone
 from coronium.runtime.auth.gate import Gate
 from coronium.runtime.auth.refusals import Refused, exhausted
+from coronium.runtime.auth.scopes import METHODS, OPEN
+from coronium.runtime.logging import traced
 from coronium.runtime.settings import GrpcSettings
 
 log = logging.getLogger(__name__)
 
 _WITHOUT_DEADLINE = ("/grpc.health.", "/grpc.reflection.")
-_CHECK = "/grpc.health.v1.Health/Check"
-_CHECK_SECONDS = 10.0
+_OPEN_SECONDS = 1.0
 """An open method ends by itself: a stranger must not hold it."""
+
+_MOST_FRAMES = 20
 
 
 class Guard(grpc.aio.ServerInterceptor):
@@ -66,19 +72,18 @@ class Guard(grpc.aio.ServerInterceptor):
             try:
                 with self._gate.admitted(method, context.peer(), metadata) as caller:
                     self._check_deadline(method, context)
-                    if method == _CHECK:
-                        await _briefly(self._serve(handler, requests, context, caller))
-                    else:
+                    async with _briefly() if METHODS[method] == OPEN else caller.allowed():
                         await self._serve(handler, requests, context, caller)
             except Refused as refused:
                 metrics.REFUSED_CALLS.labels(reason=refused.reason).inc()
                 await context.abort(refused.status, str(refused), refused.trailing_metadata)
             except (grpc.aio.AbortError, asyncio.CancelledError):
                 raise
-            except Exception:
-                # What went wrong inside is the operator's to read.
-                log.exception("a call failed", extra={"method": method})
-                await context.abort(grpc.StatusCode.INTERNAL, "the call failed; the log of the service says why")
+            except Exception as error:
+                trace = new_trace_id()
+                with traced(trace):
+                    log.error("a call failed", extra={"method": method, **_told(error)})
+                await context.abort(grpc.StatusCode.INTERNAL, f"the call failed; the log says where, under {trace}")
             finally:
                 _count(method, context, begun)
 
@@ -122,6 +127,7 @@ class Guard(grpc.aio.ServerInterceptor):
             except StopAsyncIteration:
                 return
             except DecodeError as error:
+                caller.unreadable()
                 raise _invalid("malformed", f"the message cannot be read: {error}") from None
             number += 1
             if number > self._max_messages:
@@ -160,14 +166,22 @@ async def _first(messages: AsyncIterator[Any]) -> Any:
     raise _invalid("malformed", "the call carries no message")
 
 
-async def _briefly(serving: Awaitable[None]) -> None:
+@contextlib.asynccontextmanager
+async def _briefly() -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(_CHECK_SECONDS):
-            await serving
+        async with asyncio.timeout(_OPEN_SECONDS):
+            yield
     except TimeoutError:
         raise Refused(
-            "deadline", grpc.StatusCode.DEADLINE_EXCEEDED, f"this call may take {_CHECK_SECONDS:g} s"
+            "deadline", grpc.StatusCode.DEADLINE_EXCEEDED, f"this call may take {_OPEN_SECONDS:g} s"
         ) from None
+
+
+def _told(error: Exception) -> dict[str, str]:
+    """Return what the log says of an error: its kind and where it was raised; its text may hold anything."""
+    frames = traceback.extract_tb(error.__traceback__)[-_MOST_FRAMES:]
+    where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+    return {"error": type(error).__qualname__, "where": where}
 
 
 def _invalid(reason: str, sentence: str) -> Refused:

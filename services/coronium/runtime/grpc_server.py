@@ -20,6 +20,9 @@ Register = Callable[[grpc.aio.Server], str]
 
 _STOP_SECONDS = 2.0
 
+_STRANGERS_SHARE = 4
+"""One call in so many may be a stranger's: the others are for those who show a token."""
+
 _CONNECTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_metadata_size", 16 * 1024),
@@ -68,7 +71,7 @@ class GrpcServer:
         )
         self._settings = settings
         self._credentials = _read_credentials(settings) if settings.certificate_file else None
-        self._gate = Gate(auth)
+        self._gate = Gate(auth, strangers=max(1, settings.max_calls // _STRANGERS_SHARE))
         self._server = grpc.aio.server(
             interceptors=[Guard(self._gate, settings)],
             options=[

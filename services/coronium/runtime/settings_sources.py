@@ -3,7 +3,7 @@
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,20 +152,27 @@ def read_file() -> dict[str, Any]:
 
 
 def refuse_unknown_names(models: Sequence[type[BaseModel]], service: str) -> None:
-    """Raise `SettingsError` for a ``CORONIUM_`` name in the environment that no setting has.
+    """Raise `SettingsError` for a name in the environment or the file that no setting has.
 
     Names of other services are theirs to check. `models` are the settings of this one, and the part that all
     services have in common: a name without a service may be meant for another.
     """
+    fields = {name for model in models for name in model.model_fields}
+    for name, value in read_file().items():
+        if name in SERVICES and not isinstance(value, dict):
+            raise SettingsError(f"{name} in {os.environ[SETTINGS_FILE]} is not a table.")
+        if name not in SERVICES and name not in fields:
+            raise SettingsError(
+                f"{name} in {os.environ[SETTINGS_FILE]} is neither the table of a service nor a setting of {service}."
+                + _nearest(name, {*fields, *SERVICES})
+            )
     own = {name for model in models for leaf in leaves(model) for name in leaf.names(service)}
     own |= {f"{name}_FILE" for name in own}
     others = tuple(f"{PREFIX}{other.upper()}__" for other in SERVICES if other != service)
     for name in sorted(os.environ):
         if not name.startswith(PREFIX) or name in own or name in OTHER_NAMES or name.startswith(others):
             continue
-        near = difflib.get_close_matches(name, own, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise SettingsError(f"{name} is not a setting of {service}.{hint}")
+        raise SettingsError(f"{name} is not a setting of {service}.{_nearest(name, own)}")
 
 
 def explain(error: ValidationError, service: str) -> str:
@@ -197,6 +204,11 @@ def origins(model: type[BaseModel], loaded: BaseModel, service: str, flags: Mapp
             )
         )
     return result
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def _origin(leaf: Leaf, service: str, flags: Mapping[str, Any], content: Mapping[str, Any]) -> str:

@@ -64,9 +64,11 @@ class Directory:
         self._stamp = stamp
         try:
             self._take(file.read(self._path))
-        except PrincipalsError as error:
+        except Exception as error:
+            # Whatever it is: the next file must be read, or no token could be revoked any more.
+            detail = str(error) if isinstance(error, PrincipalsError) else type(error).__name__
             metrics.PRINCIPALS_FILE_BROKEN.set(1)
-            log.error("the changed principals file is not used, the last good one stays", extra={"detail": str(error)})
+            log.error("the changed principals file is not used, the last good one stays", extra={"detail": detail})
         else:
             log.info("the principals file was read again", extra={"tokens": len(self._known)})
 

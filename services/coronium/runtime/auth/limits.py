@@ -1,6 +1,7 @@
 """How much one principal may ask at once and per second."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,6 +46,34 @@ class TokenBucket:
 class _Use:
     bucket: TokenBucket = field(default_factory=TokenBucket)
     open: int = 0
+
+
+class Strangers:
+    """Counts the open calls of those who need no token, by address.
+
+    Parameters
+    ----------
+    most_of_one, most : int
+        Open calls of one address, and of all together: the rest of the server's room is for principals.
+    """
+
+    def __init__(self, most_of_one: int, most: int) -> None:
+        self._most_of_one = most_of_one
+        self._most = most
+        self._open: Counter[str] = Counter()
+
+    @contextmanager
+    def holding(self, address: str) -> Iterator[None]:
+        """Hold one call of an address open. Raises `Refused` where too many are open."""
+        if self._open[address] >= self._most_of_one or self._open.total() >= self._most:
+            raise exhausted("concurrency", "too many calls without a token are open", BUSY_SECONDS)
+        self._open[address] += 1
+        try:
+            yield
+        finally:
+            self._open[address] -= 1
+            # Addresses without an open call are not remembered.
+            self._open += Counter()
 
 
 class Limits:

@@ -1,8 +1,12 @@
 """The principals file: who may call, as JSON. Tokens are in it as hashes only."""
 
+import fcntl
 import json
 import os
+import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +14,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from coronium.runtime.auth.scopes import Scope
 
-_MODE = 0o600
 _ID_LENGTH = 8
 
 
@@ -108,26 +111,61 @@ def read(path: Path) -> Principals:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in fault["loc"]) or "the whole"
         raise PrincipalsError(f"the principals file {path} is wrong at {where}: {fault['msg']}") from None
+    except (ValueError, RecursionError):
+        raise PrincipalsError(f"the principals file {path} nests too deeply, or holds too long a number") from None
+
+
+@contextmanager
+def changing(path: Path, missing_is_empty: bool = False) -> Iterator[Principals]:
+    """Yield a principals file's content and write what the block made of it; another who changes it waits.
+
+    Raises
+    ------
+    PrincipalsError
+        As `read` and `write` do. Nothing is written where the block raises.
+    """
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise PrincipalsError(f"the folder of {path} cannot be read ({error.strerror})") from None
+    try:
+        # The folder's lock: the file itself is another one after each change.
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        content = Principals() if missing_is_empty and not path.exists() else read(path)
+        yield content
+        write(path, content)
+    finally:
+        os.close(folder)
 
 
 def write(path: Path, principals: Principals) -> None:
     """Write a principals file in one step: who reads it sees the old one or the new one, never a part.
 
+    Mode and owner stay, so that the service can still read what root has changed.
+
     Raises
     ------
     PrincipalsError
-        The folder cannot be written to.
+        The folder cannot be written to, or the file belongs to somebody else.
     """
     text = json.dumps(principals.model_dump(mode="json", exclude_defaults=True) or {"principals": []}, indent=2) + "\n"
     try:
-        mode = path.stat().st_mode & 0o777 if path.exists() else _MODE
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), mode)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        old = path.stat() if path.exists() else None
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            try:
+                file.write(text)
+                if old is not None:
+                    os.fchown(file.fileno(), old.st_uid, old.st_gid)
+                    os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(temporary, path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
     except OSError as error:
         raise PrincipalsError(f"the principals file {path} cannot be written ({error.strerror})") from None
 
