@@ -145,6 +145,17 @@ async def test_a_wrong_token_is_401(client: httpx.AsyncClient, headers: list[tup
         assert value not in response.text
 
 
+@pytest.mark.parametrize("value", ["Bearer {}\x85", "Bearer \xa0{}", "Bearer {}\xe9"])
+async def test_a_token_among_strange_spaces_is_401_and_logs_no_failure(
+    client: httpx.AsyncClient, token: str, value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    header = (b"authorization", value.format(token).encode("latin-1"))
+    response = await client.get("/v1/results", headers=[header])
+    assert response.status_code == 401
+    sentence(response)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
 async def test_a_scope_that_is_not_held_is_403(client: httpx.AsyncClient, token: str) -> None:
     response = await client.post("/v1/spectra", json=body(), headers=shown(token))
     assert response.status_code == 403

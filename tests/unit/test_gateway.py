@@ -305,6 +305,16 @@ async def test_a_service_that_is_too_slow_is_504(services: str) -> None:
         assert "within 0 s" in sentence(response)
 
 
+async def test_a_call_that_cannot_be_made_is_502_and_a_problem(services: str) -> None:
+    app = application(services, services)
+    async for client in client_of(app):
+        app.state.upstream.deadline = "soon"
+        for path in ("/v1/results", "/v1/results/x/draws"):
+            response = await client.get(path)
+            assert response.status_code == 502
+            assert sentence(response) == "The results service cannot be asked this."
+
+
 async def test_alive_and_ready_are_two_questions(client: httpx.AsyncClient, lonely_client: httpx.AsyncClient) -> None:
     assert (await lonely_client.get("/healthz")).status_code == 200
     lonely = await lonely_client.get("/readyz")
