@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,6 +40,8 @@ async def gateway(
     chosen = GatewaySettings(upstream=where, port=0, **settings)
     server = create_server(create_application(chosen), chosen)
     with listen(chosen.host, 0) as listener:
+        # Little room in the kernel, so that an answer that nobody takes waits in the gateway.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
             await asyncio.sleep(0.01)
@@ -286,6 +290,51 @@ async def test_more_connections_than_there_is_room_for_are_503() -> None:
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path / "authority")
+
+
+async def unread_answers(
+    address: str, number: int, context: ssl.SSLContext | None = None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Ask for several large answers at once over a connection with little room for them."""
+    host, port = address.split(":")
+    own = socket.socket()
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    own.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(own, (host, int(port)))
+    named = {"server_hostname": "localhost"} if context else {}
+    reader, writer = await asyncio.open_connection(sock=own, ssl=context, limit=1024, **named)
+    writer.write(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * number)
+    return reader, writer
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+async def test_who_does_not_take_the_answers_is_cut_off(authority: Authority, encrypted: bool) -> None:
+    pair = authority.issue("server")
+    files = {"certificate_file": pair.certificate_file, "key_file": pair.key_file} if encrypted else {}
+    context = ssl.create_default_context(cafile=authority.ca_file) if encrypted else None
+    async with gateway(None, head_seconds=0.5, body_seconds=1.0, **files) as address:
+        reader, writer = await unread_answers(address, 20, context)
+        await asyncio.sleep(3.0)
+        taken = b""
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(15):
+                while more := await reader.read(2**20):
+                    taken += more
+        writer.transport.abort()
+        assert taken.count(b"HTTP/1.1 200 OK") < 20
+
+
+async def test_who_takes_the_answers_slowly_has_the_time_for_it() -> None:
+    async with gateway(None, head_seconds=0.2, body_seconds=15.0) as address:
+        reader, writer = await unread_answers(address, 4)
+        taken = b""
+        while taken.count(b"HTTP/1.1 200 OK") < 4 or not taken.endswith(b"}}}}"):
+            await asyncio.sleep(0.03)
+            async with asyncio.timeout(10):
+                more = await reader.read(1024)
+            assert more
+            taken += more
+        writer.close()
 
 
 async def test_encryption_and_certificates_all_the_way(

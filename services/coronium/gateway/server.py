@@ -37,7 +37,7 @@ def create_server(application: FastAPI, settings: GatewaySettings) -> uvicorn.Se
     _check_way_to_services(settings)
     config = uvicorn.Config(
         application,
-        http=quick_protocol(settings.head_seconds),
+        http=quick_protocol(settings.head_seconds, settings.body_seconds),
         ws="none",
         log_config=None,
         access_log=False,
