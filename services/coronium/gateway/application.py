@@ -16,19 +16,30 @@ from coronium.gateway.middleware import CountRequests, LimitBody
 from coronium.gateway.routes import router
 from coronium.gateway.settings import GatewaySettings
 from coronium.gateway.upstream import UpstreamError, connected
+from coronium.runtime.auth.gate import Gate
 
 
 def create_application(settings: GatewaySettings) -> FastAPI:
     """Return the application; channels to the services are opened when it starts.
 
     Every error is answered as `Problem`: one sentence under `detail`.
+
+    Raises
+    ------
+    StartError
+        The principals file cannot be used.
     """
+    gate = Gate(settings.auth)
 
     @asynccontextmanager
     async def lifespan(application: FastAPI) -> AsyncIterator[None]:
         async with connected(settings.upstream) as upstream:
             application.state.upstream = upstream
-            yield
+            await gate.start()
+            try:
+                yield
+            finally:
+                await gate.stop()
 
     application = FastAPI(
         title="Coronium",
@@ -38,7 +49,7 @@ def create_application(settings: GatewaySettings) -> FastAPI:
     )
     application.include_router(router)
     application.add_middleware(LimitBody, max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
-    application.add_middleware(Access, require_token=settings.require_token, max_header_bytes=settings.max_header_bytes)
+    application.add_middleware(Access, gate=gate, max_header_bytes=settings.max_header_bytes)
     application.add_middleware(CountRequests)
     application.add_exception_handler(UpstreamError, _upstream_problem)
     application.add_exception_handler(RequestValidationError, _validation_problem)

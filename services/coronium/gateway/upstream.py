@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 # What a client of the gateway did wrong keeps the service's own sentence; the rest is not theirs to read.
-_STATUSES = {
+STATUSES = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.OUT_OF_RANGE: 400,
     grpc.StatusCode.UNAUTHENTICATED: 401,
@@ -36,6 +36,7 @@ _STATUSES = {
     grpc.StatusCode.FAILED_PRECONDITION: 409,
     grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
 }
+"""What a refusal over gRPC is over HTTP."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +154,9 @@ class Upstream:
             raise UpstreamError(502, f"The {service} service cannot be asked this.") from None
 
     def _meaning(self, service: str, error: grpc.aio.AioRpcError) -> UpstreamError:
-        if error.code() in _STATUSES:
+        if error.code() in STATUSES:
             sentence = error.details() or f"The {service} service refused."
-            return UpstreamError(_STATUSES[error.code()], sentence, _retry_after(error))
+            return UpstreamError(STATUSES[error.code()], sentence, _retry_after(error))
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             return UpstreamError(504, f"The {service} service did not answer within {self.deadline:g} s.")
         if error.code() is grpc.StatusCode.UNAVAILABLE:
