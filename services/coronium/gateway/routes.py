@@ -41,7 +41,7 @@ _TOO_LARGE: dict[int | str, dict[str, Any]] = {
 }
 
 _reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader of bodies")
-"""Reads one body at a time, beside the event loop: a large one takes a good part of a second and hundreds of MiB."""
+"""Reads one body at a time, beside the event loop: a large one takes a good part of a second and some 200 MiB."""
 
 SCHEMAS = "#/components/schemas/{model}"
 """Where the description of the interface keeps the models."""
