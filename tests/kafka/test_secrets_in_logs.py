@@ -168,7 +168,7 @@ def test_no_secret_is_in_what_results_and_gateway_write(
         GATEWAY__PORT=str(port),
         GATEWAY__CERTIFICATE_FILE=given.gateway.certificate_file,
         GATEWAY__KEY_FILE=given.gateway.key_file,
-        GATEWAY__REQUIRE_TOKEN="true",
+        AUTH__PRINCIPALS_FILE=given.principals_file,
         GATEWAY__UPSTREAM__RESULTS=f"127.0.0.1:{results.grpc_port}",
         GATEWAY__UPSTREAM__CA_FILE=given.ca_file,
         GATEWAY__UPSTREAM__CERTIFICATE_FILE=given.gateway.certificate_file,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,6 +40,8 @@ async def gateway(
     chosen = GatewaySettings(upstream=where, port=0, **settings)
     server = create_server(create_application(chosen), chosen)
     with listen(chosen.host, 0) as listener:
+        # Little room in the kernel, so that an answer that nobody takes waits in the gateway.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
             await asyncio.sleep(0.01)
@@ -61,12 +65,13 @@ def body() -> dict[str, Any]:
     return described
 
 
-async def begun(address: str, body: bytes, trickle: bytes = b"") -> tuple[int, str]:
+async def begun(address: str, body: bytes, trickle: bytes = b"", token: str = "") -> tuple[int, str]:
     """Begin to post a body that never ends; return the status and the text that come all the same."""
     host, port = address.split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     head = (
-        "POST /v1/spectra HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "POST /v1/spectra HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+        + (f"Authorization: Bearer {token}\r\n\r\n" if token else "\r\n")
     )
     writer.write(head.encode() + f"{len(body):x}\r\n".encode() + body + b"\r\n")
 
@@ -100,9 +105,9 @@ async def token(principals: PrincipalsFile) -> str:
 
 
 @pytest.fixture
-async def client(token: str, services: Services) -> AsyncIterator[httpx.AsyncClient]:
+async def client(token: str, principals: PrincipalsFile, services: Services) -> AsyncIterator[httpx.AsyncClient]:
     async with (
-        gateway(services, require_token=True) as address,
+        gateway(services, auth=AuthSettings(principals_file=str(principals.path))) as address,
         httpx.AsyncClient(base_url=f"http://{address}", timeout=20.0) as client,
     ):
         yield client
@@ -118,13 +123,43 @@ async def test_without_a_token_it_is_401(client: httpx.AsyncClient) -> None:
     response = await client.get("/v1/results")
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == "Bearer"
-    assert "Authorization: Bearer" in sentence(response)
+    assert "authorization: Bearer" in sentence(response)
 
 
-async def test_without_a_token_nothing_of_the_body_is_waited_for(client: httpx.AsyncClient) -> None:
-    status, text = await begun(client.base_url.netloc.decode(), b"{")
+async def test_without_a_good_token_nothing_of_the_body_is_waited_for(client: httpx.AsyncClient, token: str) -> None:
+    address = client.base_url.netloc.decode()
+    status, text = await begun(address, b"{")
     assert status == 401
-    assert "Authorization: Bearer" in text
+    assert "authorization: Bearer" in text
+    status, text = await begun(address, b"{", token=new_token())
+    assert status == 401
+    assert "not known here" in text
+    status, text = await begun(address, b"{", token=token)
+    assert status == 403
+    assert "reader needs the scope submit" in text
+
+
+async def test_a_gateway_with_principals_is_closed_also_where_its_services_are_open(
+    tmp_path: Path, principals: PrincipalsFile
+) -> None:
+    good = principals.add("reader", "read")
+    auth = AuthSettings(principals_file=str(principals.path), quarantine_failures=3)
+    async with (
+        served(tmp_path, AuthSettings()) as services,
+        gateway(services, auth=auth) as address,
+        httpx.AsyncClient(base_url=f"http://{address}", timeout=20.0) as client,
+    ):
+        assert (await client.get("/v1/results", headers=shown(good))).status_code == 200
+        assert (await client.post("/v1/spectra", json=body(), headers=shown(good))).status_code == 403
+        assert not services.published
+        for _ in range(3):
+            assert (await client.get("/v1/results", headers=shown(new_token()))).status_code == 401
+        response = await client.get("/v1/results", headers=shown(good))
+        assert response.status_code == 429
+        assert int(response.headers["retry-after"]) > 100
+        other = shown(good) | {"x-forwarded-for": "2001:db8::1"}
+        assert (await client.get("/v1/results", headers=other)).status_code == 200
+        assert (await client.get("/healthz")).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -143,6 +178,17 @@ async def test_a_wrong_token_is_401(client: httpx.AsyncClient, headers: list[tup
     assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
     for _, value in headers:
         assert value not in response.text
+
+
+@pytest.mark.parametrize("value", ["Bearer {}\x85", "Bearer \xa0{}", "Bearer {}\xe9"])
+async def test_a_token_among_strange_spaces_is_401_and_logs_no_failure(
+    client: httpx.AsyncClient, token: str, value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    header = (b"authorization", value.format(token).encode("latin-1"))
+    response = await client.get("/v1/results", headers=[header])
+    assert response.status_code == 401
+    sentence(response)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_a_scope_that_is_not_held_is_403(client: httpx.AsyncClient, token: str) -> None:
@@ -223,8 +269,8 @@ async def test_a_body_that_is_too_large_or_too_slow_is_refused_while_it_comes() 
         assert "10000 bytes" in text
 
 
-async def test_who_goes_on_sending_after_a_refusal_is_cut_off() -> None:
-    async with gateway(None, require_token=True, head_seconds=0.5) as address:
+async def test_who_goes_on_sending_after_a_refusal_is_cut_off(principals: PrincipalsFile) -> None:
+    async with gateway(None, auth=AuthSettings(principals_file=str(principals.path)), head_seconds=0.5) as address:
         host, port = address.split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(b"POST /v1/spectra HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n{")
@@ -275,6 +321,51 @@ async def test_more_connections_than_there_is_room_for_are_503() -> None:
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path / "authority")
+
+
+async def unread_answers(
+    address: str, number: int, context: ssl.SSLContext | None = None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Ask for several large answers at once over a connection with little room for them."""
+    host, port = address.split(":")
+    own = socket.socket()
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    own.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(own, (host, int(port)))
+    named = {"server_hostname": "localhost"} if context else {}
+    reader, writer = await asyncio.open_connection(sock=own, ssl=context, limit=1024, **named)
+    writer.write(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * number)
+    return reader, writer
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+async def test_who_does_not_take_the_answers_is_cut_off(authority: Authority, encrypted: bool) -> None:
+    pair = authority.issue("server")
+    files = {"certificate_file": pair.certificate_file, "key_file": pair.key_file} if encrypted else {}
+    context = ssl.create_default_context(cafile=authority.ca_file) if encrypted else None
+    async with gateway(None, head_seconds=0.5, body_seconds=1.0, **files) as address:
+        reader, writer = await unread_answers(address, 20, context)
+        await asyncio.sleep(3.0)
+        taken = b""
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(15):
+                while more := await reader.read(2**20):
+                    taken += more
+        writer.transport.abort()
+        assert taken.count(b"HTTP/1.1 200 OK") < 20
+
+
+async def test_who_takes_the_answers_slowly_has_the_time_for_it() -> None:
+    async with gateway(None, head_seconds=0.2, body_seconds=15.0) as address:
+        reader, writer = await unread_answers(address, 4)
+        taken = b""
+        while taken.count(b"HTTP/1.1 200 OK") < 4 or not taken.endswith(b"}}}}"):
+            await asyncio.sleep(0.03)
+            async with asyncio.timeout(10):
+                more = await reader.read(1024)
+            assert more
+            taken += more
+        writer.close()
 
 
 async def test_encryption_and_certificates_all_the_way(
@@ -329,7 +420,7 @@ async def test_a_certificate_that_cannot_be_used_is_a_sentence(tmp_path: Path, a
 
 
 def test_a_gateway_that_is_open_to_others_warns_or_does_not_start(
-    caplog: pytest.LogCaptureFixture, authority: Authority
+    caplog: pytest.LogCaptureFixture, authority: Authority, principals: PrincipalsFile
 ) -> None:
     def create(**settings: Any) -> None:
         chosen = GatewaySettings(**settings)
@@ -339,16 +430,21 @@ def test_a_gateway_that_is_open_to_others_warns_or_does_not_start(
     assert "without authentication" in caplog.text
     caplog.clear()
     pair = authority.issue("server")
-    closed = {"certificate_file": pair.certificate_file, "key_file": pair.key_file, "require_token": True}
-    create(host="0.0.0.0", **closed)
+    encrypted = {"certificate_file": pair.certificate_file, "key_file": pair.key_file}
+    # A certificate says from which machine somebody calls; who it is and what they may, a token.
+    create(host="0.0.0.0", client_ca_file=authority.ca_file, **encrypted)
+    assert "without authentication" in caplog.text
+    caplog.clear()
+    auth = AuthSettings(principals_file=str(principals.path))
+    create(host="0.0.0.0", auth=auth, **encrypted)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
-    create(host="0.0.0.0", upstream={"results": "results:50054"}, **closed)
+    create(host="0.0.0.0", upstream={"results": "results:50054"}, auth=auth, **encrypted)
     assert "callers' tokens travel to results:50054 without encryption" in caplog.text
-    required = {"auth": AuthSettings(required=True)}
-    with pytest.raises(SettingsError, match="CORONIUM_GATEWAY__REQUIRE_TOKEN"):
+    required = {"auth": AuthSettings(principals_file=str(principals.path), required=True)}
+    with pytest.raises(SettingsError, match="CORONIUM_GATEWAY__CERTIFICATE_FILE"):
         create(host="0.0.0.0", **required)
     with pytest.raises(SettingsError, match="CORONIUM_GATEWAY__UPSTREAM__CA_FILE"):
-        create(upstream={"results": "results:50054"}, **closed, **required)
+        create(upstream={"results": "results:50054"}, **encrypted, **required)
 
 
 async def test_the_description_tells_of_the_refusals(client: httpx.AsyncClient) -> None:

@@ -15,7 +15,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 import coronium.v1
+from coronium.fitting.settings import FittingSettings
+from coronium.gateway.settings import GatewaySettings
+from coronium.ingestion.settings import IngestionSettings
 from coronium.results.records import entry
+from coronium.results.settings import ResultsSettings
 from coronium.runtime import metrics
 from coronium.runtime.auth import directory
 from coronium.runtime.auth.exposure import check_exposure
@@ -24,6 +28,7 @@ from coronium.runtime.auth.tokens import digest, new_token
 from coronium.runtime.errors import SettingsError, StartError
 from coronium.runtime.settings import AuthSettings
 from coronium.v1 import control_pb2, control_pb2_grpc, ingestion_pb2_grpc, results_pb2, results_pb2_grpc
+from tests.certificates import Authority
 from tests.unit.guarded_services import (
     DEADLINE,
     accepted,
@@ -380,7 +385,24 @@ def test_an_address_that_is_open_to_others_is_one_warning_or_a_refusal(host, aut
         check_exposure(host, **facts, required=True)
 
 
-async def test_a_server_that_must_not_be_open_does_not_start(tmp_path):
-    with pytest.raises(SettingsError, match="CORONIUM_AUTH__PRINCIPALS_FILE"):
-        async with served(tmp_path, AuthSettings(required=True), host="0.0.0.0"):
+async def test_a_server_that_must_not_be_open_does_not_start(tmp_path, principals):
+    with pytest.raises(SettingsError, match="CORONIUM_GRPC__CERTIFICATE_FILE"):
+        async with served(tmp_path, AuthSettings(principals_file=str(principals.path), required=True), host="0.0.0.0"):
             await asyncio.sleep(0)
+
+
+async def test_a_server_that_asks_for_certificates_alone_warns(tmp_path, caplog):
+    authority = Authority(tmp_path / "authority")
+    pair = authority.issue("server")
+    files = {"certificate_file": pair.certificate_file, "key_file": pair.key_file, "client_ca_file": authority.ca_file}
+    async with served(tmp_path, AuthSettings(), host="0.0.0.0", **files):
+        assert "without authentication" in caplog.text
+
+
+@pytest.mark.parametrize("settings", [IngestionSettings, ResultsSettings, FittingSettings, GatewaySettings])
+def test_a_service_that_must_authenticate_does_not_start_without_principals(settings, monkeypatch):
+    monkeypatch.setenv("CORONIUM_AUTH__REQUIRED", "true")
+    with pytest.raises(SettingsError, match="CORONIUM_AUTH__PRINCIPALS_FILE"):
+        settings.load()
+    monkeypatch.setenv("CORONIUM_AUTH__PRINCIPALS_FILE", "principals.json")
+    assert settings.load().auth.required

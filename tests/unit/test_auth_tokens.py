@@ -160,6 +160,9 @@ def test_a_header_holds_a_token_of_ours_or_none() -> None:
     assert from_header(f"Bearer {token}") == from_header(f"bearer  {token} ") == token
     for header in ("", token, f"Basic {token}", f"Bearer {token}x", f"Bearer {token[:-1]}", "Bearer"):
         assert from_header(header) is None
+    for space in ("\x85", "\xa0", "\x1c", "\u2003"):
+        assert from_header(f"Bearer {token}{space}") is None
+        assert from_header(f"Bearer {space}{token}") is None
 
 
 def test_tokens_are_masked_wherever_they_stand_in_a_text() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import AsyncIterator, Sequence
 
 import grpc
@@ -241,8 +243,19 @@ async def test_an_array_of_wrong_values_is_one_sentence(client: httpx.AsyncClien
     body["channels"][0]["counts"] = ["many"] * 40  # type: ignore[index]
     response = await client.post("/v1/spectra", json=body)
     assert response.status_code == 422
-    assert "39 more" in sentence(response)
+    assert sentence(response).startswith("channels.0.counts.0: Input should be a valid number")
+    body = body_of(spectrum()) | {"target": 5, "colour": "red", "x" * 10_000: 1}
+    response = await client.post("/v1/spectra", json=body)
+    assert "2 more" in sentence(response)
+    response = await client.post("/v1/spectra", json=body_of(spectrum()) | {"x" * 10_000: 1})
     assert len(response.content) < 300
+
+
+async def test_a_body_that_does_not_say_it_is_json_is_415(client: httpx.AsyncClient) -> None:
+    for kind in ({}, {"content-type": "text/plain"}):
+        response = await client.post("/v1/spectra", content=json.dumps(body_of(spectrum())), headers=kind)
+        assert response.status_code == 415
+        assert sentence(response) == "The body is not application/json."
 
 
 async def test_a_body_that_is_too_large_is_413_announced_or_not(client: httpx.AsyncClient) -> None:
@@ -305,6 +318,16 @@ async def test_a_service_that_is_too_slow_is_504(services: str) -> None:
         assert "within 0 s" in sentence(response)
 
 
+async def test_a_call_that_cannot_be_made_is_502_and_a_problem(services: str) -> None:
+    app = application(services, services)
+    async for client in client_of(app):
+        app.state.upstream.deadline = "soon"
+        for path in ("/v1/results", "/v1/results/x/draws"):
+            response = await client.get(path)
+            assert response.status_code == 502
+            assert sentence(response) == "The results service cannot be asked this."
+
+
 async def test_alive_and_ready_are_two_questions(client: httpx.AsyncClient, lonely_client: httpx.AsyncClient) -> None:
     assert (await lonely_client.get("/healthz")).status_code == 200
     lonely = await lonely_client.get("/readyz")
@@ -346,4 +369,9 @@ async def test_the_interface_is_described_with_models_of_every_answer(client: ht
         assert "$ref" in good["content"]["application/json"]["schema"]
         assert responses["400"]["content"]["application/json"]["schema"]["$ref"].endswith("/Problem")
         assert responses["422"]["content"]["application/json"]["schema"]["$ref"].endswith("/Problem")
-    assert "$ref" in str(document["paths"]["/v1/spectra"]["post"]["requestBody"])
+    body = document["paths"]["/v1/spectra"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": "#/components/schemas/SpectrumInput"}
+    defined = document["components"]["schemas"]
+    assert {"SpectrumInput", "ExposureInput", "ChannelInput"} <= set(defined)
+    referred = set(re.findall(r'"\$ref": "#/components/schemas/(\w+)"', json.dumps(document)))
+    assert referred <= set(defined)

@@ -45,6 +45,10 @@ MAX_BODY_BYTES = 6 * MAX_SPECTRUM_BYTES
 MAX_BODY_VALUES = MAX_SPECTRUM_BYTES // 3
 """Most commas in the body of a REST request: a spectrum needs three bytes a value and more, whatever its arrays are."""
 
+MAX_BODY_PARTS = 10_000
+"""Most objects, arrays and quotation marks in the body of a REST request: half of them are enough for the most
+exposures, channels and annotations, and Python needs some sixty bytes for what takes two in JSON."""
+
 MAX_PARTS = 10_000
 """Most fields of a message that may hold messages, at all depths: an empty part takes two bytes and becomes 130."""
 

@@ -1,55 +1,82 @@
-"""What a request must show before anything of its body is read: a token that could be one, and few headers."""
+"""What a request must show before anything of its body is read: few headers, and a token that may do this."""
 
 from __future__ import annotations
+
+from contextlib import AbstractContextManager, ExitStack
 
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from coronium.gateway.upstream import STATUSES, UpstreamError
+from coronium.runtime.auth.caller import Anyone
+from coronium.runtime.auth.gate import Gate
+from coronium.runtime.auth.refusals import Refused, unauthenticated
 from coronium.runtime.auth.tokens import from_header
 from coronium.runtime.metrics import REFUSED_CALLS
 
 _GUARDED = "/v1/"
 """Paths whose answers come from the services; health, metrics and the description are for everybody."""
 
+_SUBMITTING = "/coronium.v1.IngestionService/Submit"
+_READING = "/coronium.v1.ResultsService/List"
+"""Stands for everything but a submission: all methods of the service need the same scope."""
+
 
 class Access:
-    """Answers 401 to a request that no service would serve, and 431 to one with too much in its headers.
+    """Answers 431 to a request with too much in its headers, and refuses what the services would refuse.
 
-    Whether a token is good, and for what, is decided by the services that it is handed on to.
+    The services decide again over what gets through: the gateway knows their principals, or lets everybody through.
 
     Parameters
     ----------
     app : ASGI application
-    require_token : bool
-        The services ask for a token, so a request without one need not go there.
+    gate : Gate
+        As the services have one.
     max_header_bytes : int
     """
 
-    def __init__(self, app: ASGIApp, require_token: bool, max_header_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, max_header_bytes: int) -> None:
         self._app = app
-        self._require_token = require_token
+        self._gate = gate
         self._max_header_bytes = max_header_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it."""
-        refusal = self._refusal(scope) if scope["type"] == "http" else None
-        await (refusal or self._app)(scope, receive, send)
+        answer = self._app
+        with ExitStack() as held:
+            if scope["type"] == "http":
+                if sum(len(name) + len(value) for name, value in scope["headers"]) > self._max_header_bytes:
+                    answer = _problem(431, f"The headers are larger than {self._max_header_bytes} bytes.")
+                elif scope["path"].startswith(_GUARDED):
+                    try:
+                        held.enter_context(self._admission(scope))
+                    except Refused as refused:
+                        answer = _refusal(refused)
+            await answer(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> JSONResponse | None:
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > self._max_header_bytes:
-            return JSONResponse({"detail": f"The headers are larger than {self._max_header_bytes} bytes."}, 431)
-        if not scope["path"].startswith(_GUARDED):
-            return None
+    def _admission(self, scope: Scope) -> AbstractContextManager[Anyone]:
         shown = Headers(scope=scope).getlist("authorization")
-        if not shown and self._require_token:
-            return _unauthenticated("no_token", "This needs a token: send `Authorization: Bearer TOKEN`.", "Bearer")
         if len(shown) > 1 or (shown and from_header(shown[0]) is None):
-            sentence = "The Authorization header holds no token of this service: send `Authorization: Bearer TOKEN`."
-            return _unauthenticated("bad_token", sentence, 'Bearer error="invalid_token"')
-        return None
+            sentence = "the Authorization header holds no token of this service: send `Authorization: Bearer TOKEN`"
+            raise unauthenticated("bad_token", sentence)
+        method = _SUBMITTING if scope["method"] == "POST" else _READING
+        return self._gate.admitted(method, _peer(scope), {"authorization": "".join(shown)})
 
 
-def _unauthenticated(reason: str, sentence: str, challenge: str) -> JSONResponse:
-    REFUSED_CALLS.labels(reason=reason).inc()
-    return JSONResponse({"detail": sentence}, 401, {"www-authenticate": challenge})
+def _peer(scope: Scope) -> str:
+    """Return from where a request comes, as gRPC would name it."""
+    host = scope["client"][0] if scope.get("client") else ""
+    return f"ipv6:[{host}]:0" if ":" in host else f"ipv4:{host}:0"
+
+
+def _refusal(refused: Refused) -> JSONResponse:
+    REFUSED_CALLS.labels(reason=refused.reason).inc()
+    error = UpstreamError(STATUSES[refused.status], str(refused), refused.retry_after)
+    # To whom showed nothing it is not said that what was shown is wrong.
+    challenge = {"www-authenticate": "Bearer"} if refused.reason == "no_token" else {}
+    return _problem(error.status, str(error), error.headers | challenge)
+
+
+def _problem(status: int, sentence: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"detail": sentence}, status, headers)

@@ -11,24 +11,37 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from coronium.contract.limits import MAX_NAME
 from coronium.gateway.access import Access
 from coronium.gateway.middleware import CountRequests, LimitBody
-from coronium.gateway.routes import router
+from coronium.gateway.routes import SCHEMAS, router
 from coronium.gateway.settings import GatewaySettings
+from coronium.gateway.submission import definitions
 from coronium.gateway.upstream import UpstreamError, connected
+from coronium.runtime.auth.gate import Gate
 
 
 def create_application(settings: GatewaySettings) -> FastAPI:
     """Return the application; channels to the services are opened when it starts.
 
     Every error is answered as `Problem`: one sentence under `detail`.
+
+    Raises
+    ------
+    StartError
+        The principals file cannot be used.
     """
+    gate = Gate(settings.auth)
 
     @asynccontextmanager
     async def lifespan(application: FastAPI) -> AsyncIterator[None]:
         async with connected(settings.upstream) as upstream:
             application.state.upstream = upstream
-            yield
+            await gate.start()
+            try:
+                yield
+            finally:
+                await gate.stop()
 
     application = FastAPI(
         title="Coronium",
@@ -37,8 +50,9 @@ def create_application(settings: GatewaySettings) -> FastAPI:
         lifespan=lifespan,
     )
     application.include_router(router)
+    application.openapi()["components"]["schemas"] |= definitions(SCHEMAS)
     application.add_middleware(LimitBody, max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
-    application.add_middleware(Access, require_token=settings.require_token, max_header_bytes=settings.max_header_bytes)
+    application.add_middleware(Access, gate=gate, max_header_bytes=settings.max_header_bytes)
     application.add_middleware(CountRequests)
     application.add_exception_handler(UpstreamError, _upstream_problem)
     application.add_exception_handler(RequestValidationError, _validation_problem)
@@ -47,8 +61,7 @@ def create_application(settings: GatewaySettings) -> FastAPI:
 
 
 def _problem(status: int, sentence: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    # It may repeat names from the request, which JSON lets hold halves of characters.
-    return JSONResponse({"detail": sentence.encode(errors="replace").decode()}, status_code=status, headers=headers)
+    return JSONResponse({"detail": sentence}, status_code=status, headers=headers)
 
 
 async def _upstream_problem(_: Request, error: Exception) -> JSONResponse:
@@ -62,9 +75,10 @@ async def _http_problem(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _validation_problem(_: Request, error: Exception) -> JSONResponse:
-    """Name the first fault and how many more there are: a wrong array has one for each of its numbers."""
+    """Name the first fault and how many more there are."""
     assert isinstance(error, RequestValidationError)
     faults = error.errors()
-    where = ".".join(str(part) for part in faults[0]["loc"][1:]) or "body"
+    # It may repeat a name from the request.
+    where = ".".join(str(part) for part in faults[0]["loc"][1:])[:MAX_NAME] or "body"
     others = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
     return _problem(422, f"{where}: {faults[0]['msg']}{others}.")

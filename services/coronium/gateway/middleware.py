@@ -8,15 +8,18 @@ import time
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from coronium.contract.limits import MAX_BODY_VALUES
+from coronium.contract.limits import MAX_BODY_PARTS, MAX_BODY_VALUES
 from coronium.runtime.metrics import HTTP_REQUESTS, HTTP_SECONDS
+
+_MARKS = (b"{", b"[", b'"')
 
 
 class LimitBody:
     """Answers 413 to a request whose body is too large, announced or not, 415 to one that is packed, and 408 to one
     whose body is too slow.
 
-    Values are counted as well as bytes: Python needs some sixty bytes for a number that takes two in JSON.
+    Values and parts are counted as well as bytes: Python needs some sixty bytes for a number or an object that takes
+    two in JSON, and many more for what it says of each that is wrong.
 
     The rest of the body is not read.
     """
@@ -36,12 +39,12 @@ class LimitBody:
         # More digits than this are more bytes than there are.
         announced = int(length[:20]) if length.isdigit() else 0
         encoding = headers.get(b"content-encoding", b"identity").decode("latin-1")
-        received = values = 0
+        received = values = parts = 0
         complete = False
         until = asyncio.get_running_loop().time() + self._seconds
 
         async def counted_receive() -> Message:
-            nonlocal received, values, complete
+            nonlocal received, values, parts, complete
             if encoding != "identity":
                 raise HTTPException(415, f"The body is packed ({encoding}); send it as it is")
             if announced > self._max_bytes:
@@ -55,6 +58,7 @@ class LimitBody:
             body = message.get("body", b"")
             received += len(body)
             values += body.count(b",")
+            parts += sum(body.count(mark) for mark in _MARKS)
             complete = not message.get("more_body", False)
             if received > self._max_bytes:
                 raise self._too_large()
@@ -62,6 +66,8 @@ class LimitBody:
                 raise HTTPException(
                     413, f"The body has more than {MAX_BODY_VALUES} values; publish large spectra through Kafka or gRPC"
                 )
+            if parts > MAX_BODY_PARTS:
+                raise HTTPException(413, f"The body has more than {MAX_BODY_PARTS} objects, arrays and quotation marks")
             return message
 
         await self._app(scope, counted_receive, send)

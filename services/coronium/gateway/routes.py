@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from coronium.contract.limits import MAX_PAGE, MAX_SPECTRUM_BYTES
 from coronium.gateway import answers, schemas
 from coronium.gateway.submission import Instant, SpectrumInput, spectrum_message
 from coronium.gateway.upstream import Caller, Upstream, UpstreamError
 from coronium.runtime.metrics import REGISTRY
-from coronium.v1 import ingestion_pb2, posterior_pb2, results_pb2
+from coronium.v1 import ingestion_pb2, posterior_pb2, results_pb2, spectrum_pb2
 
 router = APIRouter()
 
@@ -35,6 +40,17 @@ _TOO_LARGE: dict[int | str, dict[str, Any]] = {
     413: {"model": schemas.Problem, "description": "The spectrum is too large."}
 }
 
+_reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader of bodies")
+"""Reads one body at a time, beside the event loop: a large one takes a good part of a second and some 200 MiB."""
+
+SCHEMAS = "#/components/schemas/{model}"
+"""Where the description of the interface keeps the models."""
+
+_SPECTRUM_BODY = {
+    "required": True,
+    "content": {"application/json": {"schema": {"$ref": SCHEMAS.format(model=SpectrumInput.__name__)}}},
+}
+
 
 def _upstream(request: Request) -> Upstream:
     return request.app.state.upstream
@@ -42,6 +58,21 @@ def _upstream(request: Request) -> Upstream:
 
 def _caller(request: Request) -> Caller:
     return Caller.of(request.headers.get("authorization", ""), request.client.host if request.client else "")
+
+
+async def _spectrum(request: Request) -> spectrum_pb2.Spectrum:
+    """Return the spectrum in the body of a request. FastAPI would read it on the event loop."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise HTTPException(415, "The body is not application/json")
+    try:
+        body = await request.body()
+    except ClientDisconnect:
+        raise HTTPException(400, "The body ended too early") from None
+    try:
+        return await asyncio.get_running_loop().run_in_executor(_reader, spectrum_message, body)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])} for fault in faults]) from None
 
 
 Services = Annotated[Upstream, Depends(_upstream)]
@@ -121,16 +152,24 @@ async def get_draws(services: Services, caller: Asking, id: str) -> schemas.Draw
     return answers.draw_table(id, (part.draws for part in parts))
 
 
-@router.post("/v1/spectra", name="submit", tags=["spectra"], status_code=202, responses=_PROBLEMS | _TOO_LARGE)
-async def submit(services: Services, caller: Asking, spectrum: SpectrumInput) -> schemas.Submitted:
+@router.post(
+    "/v1/spectra",
+    name="submit",
+    tags=["spectra"],
+    status_code=202,
+    responses=_PROBLEMS | _TOO_LARGE,
+    openapi_extra={"requestBody": _SPECTRUM_BODY},
+)
+async def submit(
+    spectrum: Annotated[spectrum_pb2.Spectrum, Depends(_spectrum)], services: Services, caller: Asking
+) -> schemas.Submitted:
     """Submit one spectrum; its result will appear under the fingerprint."""
-    message = await asyncio.to_thread(spectrum_message, spectrum)
-    if message.ByteSize() > MAX_SPECTRUM_BYTES:
+    if spectrum.ByteSize() > MAX_SPECTRUM_BYTES:
         raise UpstreamError(
             413,
-            f"The spectrum takes {message.ByteSize()} bytes and may take {MAX_SPECTRUM_BYTES}; split its exposures.",
+            f"The spectrum takes {spectrum.ByteSize()} bytes and may take {MAX_SPECTRUM_BYTES}; split its exposures.",
         )
-    request = ingestion_pb2.SubmitRequest(spectrum=message)
+    request = ingestion_pb2.SubmitRequest(spectrum=spectrum)
     answer = await services.call("ingestion", services.ingestion.Submit, request, caller)
     return schemas.Submitted(fingerprint=answer.fingerprint, duplicate=answer.duplicate)
 

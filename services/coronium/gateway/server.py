@@ -29,15 +29,15 @@ def create_server(application: FastAPI, settings: GatewaySettings) -> uvicorn.Se
     """
     check_exposure(
         settings.host,
-        authenticated=bool(settings.require_token or settings.client_ca_file),
+        authenticated=bool(settings.auth.principals_file),
         encrypted=bool(settings.certificate_file),
         required=settings.auth.required,
-        how="CORONIUM_GATEWAY__REQUIRE_TOKEN, CORONIUM_GATEWAY__CERTIFICATE_FILE and _KEY_FILE",
+        how="CORONIUM_AUTH__PRINCIPALS_FILE, CORONIUM_GATEWAY__CERTIFICATE_FILE and _KEY_FILE",
     )
     _check_way_to_services(settings)
     config = uvicorn.Config(
         application,
-        http=quick_protocol(settings.head_seconds),
+        http=quick_protocol(settings.head_seconds, settings.body_seconds),
         ws="none",
         log_config=None,
         access_log=False,
@@ -83,7 +83,7 @@ def _check_way_to_services(settings: GatewaySettings) -> None:
     upstream = settings.upstream
     addresses = (upstream.results, upstream.ingestion)
     open_to_others = [address for address in addresses if not is_loopback(address.rpartition(":")[0].strip("[]"))]
-    if upstream.ca_file or not settings.require_token or not open_to_others:
+    if upstream.ca_file or not settings.auth.principals_file or not open_to_others:
         return
     sentence = (
         f"callers' tokens travel to {', '.join(open_to_others)} without encryption: "

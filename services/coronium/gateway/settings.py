@@ -38,13 +38,12 @@ class GatewaySettings(ServiceSettings):
     max_header_bytes: int = Field(default=16 * 1024, ge=1024, description="Largest head of a request.")
     max_connections: int = Field(default=512, ge=1, description="Most connections at once; more are answered 503.")
     head_seconds: float = Field(default=10.0, gt=0, description="Longest wait for the head of a request.")
-    body_seconds: float = Field(default=60.0, gt=0, description="Longest wait for the body of a request.")
+    body_seconds: float = Field(
+        default=60.0, gt=0, description="Longest time for a body to come, and for an answer to be taken."
+    )
     certificate_file: str = Field(default="", description="Server certificate; empty: no encryption.")
     key_file: str = Field(default="", description="Private key of the server.")
     client_ca_file: str = Field(default="", description="Only clients with a certificate of this authority may call.")
-    require_token: bool = Field(
-        default=False, description="Refuse requests without a token at once; set it where the services ask for one."
-    )
     upstream: UpstreamSettings = Field(default_factory=UpstreamSettings)
 
     @model_validator(mode="after")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import InitErrorDetails, from_json
 
+from coronium.contract.limits import MAX_ANNOTATIONS, MAX_CHANNELS, MAX_EXPOSURES
 from coronium.contract.plasma import plasma_number
 from coronium.v1 import spectrum_pb2
 
 # Single precision holds no larger number.
-_Number = Annotated[float, Field(ge=-3.4028234e38, le=3.4028234e38, allow_inf_nan=False)]
+_Number = Annotated[float, Field(ge=-3.4028234e38, le=3.4028234e38)]
+
+_Numbers = Annotated[list[_Number], Field(fail_fast=True)]
+"""An array, of which the first fault is enough: it may hold millions."""
 
 _STATISTICS = {
     "poisson": spectrum_pb2.STATISTIC_POISSON,
@@ -35,24 +40,12 @@ def as_utc(instant: datetime) -> datetime:
         raise ValueError("the time is outside of the years 1 to 9999 in UTC") from None
 
 
-def _whole(text: str) -> str:
-    """Refuse what JSON can spell and no text holds: one half of a character of two."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("the text holds half of a character") from None
-    return text
-
-
-Text = Annotated[str, AfterValidator(_whole)]
-"""A text that can be written down."""
-
 Instant = Annotated[datetime, AfterValidator(as_utc)]
 """A time as people send it: without a zone, UTC."""
 
 
 class _Input(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class ExposureInput(_Input):
@@ -60,25 +53,23 @@ class ExposureInput(_Input):
 
     seconds: float = Field(gt=0)
     start: Instant | None = Field(default=None, description="Without a zone: UTC.")
-    name: Text = ""
+    name: str = ""
 
 
 class ChannelInput(_Input):
     """One order, arm or window: E exposures of N bins, arrays row by row [exposure, wavelength]."""
 
-    name: Text
-    wavelength_edges: list[_Number] = Field(min_length=2, description="N + 1 increasing bin edges in Angstrom.")
+    name: str
+    wavelength_edges: _Numbers = Field(min_length=2, description="N + 1 increasing bin edges in Angstrom.")
     statistic: Literal["poisson", "counts_with_read_noise", "flux"]
-    counts: list[_Number] = Field(description="E * N counts, or calibrated values.")
-    area_exposure: list[_Number] = Field(
-        description="E * N: effective area x exposure time (x solid angle), cm2 s (sr)."
+    counts: _Numbers = Field(description="E * N counts, or calibrated values.")
+    area_exposure: _Numbers = Field(description="E * N: effective area x exposure time (x solid angle), cm2 s (sr).")
+    mask: list[bool] = Field(
+        default_factory=list, fail_fast=True, description="E * N: may the bin be used? Empty: all may."
     )
-    mask: list[bool] = Field(default_factory=list, description="E * N: may the bin be used? Empty: all may.")
-    background: list[_Number] = Field(default_factory=list, description="E * N counts of the background region.")
-    background_scale: list[_Number] = Field(
-        default_factory=list, description="E values: background area over source area."
-    )
-    read_variance: list[_Number] = Field(
+    background: _Numbers = Field(default_factory=list, description="E * N counts of the background region.")
+    background_scale: _Numbers = Field(default_factory=list, description="E values: background area over source area.")
+    read_variance: _Numbers = Field(
         default_factory=list, description="E * N variances of the detector noise, counts^2."
     )
     line_width: float = Field(default=0.0, ge=0, description="Nominal FWHM of the lines, Angstrom; 0: the preset's.")
@@ -87,21 +78,34 @@ class ChannelInput(_Input):
 class SpectrumInput(_Input):
     """One epoch of one target: exposures that share temperature and density."""
 
-    target: Text = Field(examples=["capella", "sun/ar12807/x012y007"])
-    instrument: Text = Field(examples=["hinode-eis", "chandra-letg", "chandra-meg", "euve"])
+    target: str = Field(examples=["capella", "sun/ar12807/x012y007"])
+    instrument: str = Field(examples=["hinode-eis", "chandra-letg", "chandra-meg", "euve"])
     source: Literal["resolved", "star"]
-    exposures: list[ExposureInput] = Field(min_length=1)
-    channels: list[ChannelInput] = Field(min_length=1)
+    exposures: list[ExposureInput] = Field(min_length=1, max_length=MAX_EXPOSURES, fail_fast=True)
+    channels: list[ChannelInput] = Field(min_length=1, max_length=MAX_CHANNELS, fail_fast=True)
     distance_pc: float = Field(default=0.0, ge=0, description="Parsec; 0: unknown.")
-    name: Text = Field(default="", description="Your own name of the spectrum.")
-    annotations: dict[Text, Text] = Field(default_factory=dict)
+    name: str = Field(default="", description="Your own name of the spectrum.")
+    annotations: dict[str, str] = Field(default_factory=dict, max_length=MAX_ANNOTATIONS)
     plasma_model: Literal["isothermal", "gaussian-dem"] = Field(
         default="isothermal", description="The temperature structure to fit."
     )
 
 
-def spectrum_message(given: SpectrumInput) -> spectrum_pb2.Spectrum:
-    """Return the message that a spectrum in JSON stands for; what it means is ingestion's to check."""
+def definitions(template: str) -> dict[str, Any]:
+    """Return the JSON schemas of `SpectrumInput` and its parts by name; they refer to each other by the template."""
+    schema = SpectrumInput.model_json_schema(ref_template=template)
+    return {**schema.pop("$defs"), SpectrumInput.__name__: schema}
+
+
+def spectrum_message(body: bytes) -> spectrum_pb2.Spectrum:
+    """Return the message that a spectrum in JSON stands for; what it means is ingestion's to check.
+
+    Raises
+    ------
+    ValidationError
+        It is no JSON, or not of this shape.
+    """
+    given = _read(body)
     message = spectrum_pb2.Spectrum(
         target=given.target,
         instrument=given.instrument,
@@ -124,3 +128,13 @@ def spectrum_message(given: SpectrumInput) -> spectrum_pb2.Spectrum:
             )
         )
     return message
+
+
+def _read(body: bytes) -> SpectrumInput:
+    # In two steps: `model_validate_json` takes five times the memory for a long array.
+    try:
+        given = from_json(body)
+    except ValueError as error:
+        fault = InitErrorDetails(type="json_invalid", ctx={"error": str(error)}, input=None)
+        raise ValidationError.from_exception_data(SpectrumInput.__name__, [fault]) from None
+    return SpectrumInput.model_validate(given)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,13 +18,16 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from coronium.contract.limits import GRPC_CHANNEL_OPTIONS
 from coronium.gateway.settings import UpstreamSettings
 from coronium.runtime.auth.gate import FORWARDED_FOR
+from coronium.runtime.auth.tokens import from_header
 from coronium.runtime.errors import StartError
 from coronium.v1 import ingestion_pb2_grpc, results_pb2_grpc
+
+log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
 # What a client of the gateway did wrong keeps the service's own sentence; the rest is not theirs to read.
-_STATUSES = {
+STATUSES = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.OUT_OF_RANGE: 400,
     grpc.StatusCode.UNAUTHENTICATED: 401,
@@ -32,6 +36,7 @@ _STATUSES = {
     grpc.StatusCode.FAILED_PRECONDITION: 409,
     grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
 }
+"""What a refusal over gRPC is over HTTP."""
 
 
 @dataclass(frozen=True)
@@ -40,27 +45,28 @@ class Caller:
 
     Attributes
     ----------
-    authorization : str
-        The header as it came, empty where none did: the service decides over it.
+    token : str
+        Empty where none was shown: the service decides over it.
     address : str
         From where the request came; empty where that is not known.
     """
 
-    authorization: str
+    token: str
     address: str
 
     @classmethod
     def of(cls, authorization: str, host: str) -> Caller:
         """Return the caller of a request; a host that is no address (a proxy may write anything) is not told."""
+        token = from_header(authorization) or ""
         try:
-            return cls(authorization, str(ipaddress.ip_address(host)))
+            return cls(token, str(ipaddress.ip_address(host)))
         except ValueError:
-            return cls(authorization, "")
+            return cls(token, "")
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What the service is told."""
-        told = (("authorization", self.authorization), (FORWARDED_FOR, self.address))
+        told = (("authorization", self.token and f"Bearer {self.token}"), (FORWARDED_FOR, self.address))
         return tuple((name, value) for name, value in told if value)
 
 
@@ -117,19 +123,15 @@ class Upstream:
         UpstreamError
             The service refused, or did not answer.
         """
-        try:
+        with self._explained(service):
             return await method(request, timeout=self.deadline, metadata=caller.metadata)
-        except grpc.aio.AioRpcError as error:
-            raise self._explained(service, error) from None
 
     async def stream(
         self, service: str, method: Callable[..., AsyncIterator[Answer]], request: Message, caller: Caller
     ) -> list[Answer]:
         """Call a streaming method for somebody and return all answers; raises as `call` does."""
-        try:
+        with self._explained(service):
             return [answer async for answer in method(request, timeout=self.deadline, metadata=caller.metadata)]
-        except grpc.aio.AioRpcError as error:
-            raise self._explained(service, error) from None
 
     async def serving(self, service: str) -> bool:
         """Return whether a service says that it is healthy."""
@@ -140,10 +142,21 @@ class Upstream:
             return False
         return response.status == health_pb2.HealthCheckResponse.SERVING
 
-    def _explained(self, service: str, error: grpc.aio.AioRpcError) -> UpstreamError:
-        if error.code() in _STATUSES:
+    @contextmanager
+    def _explained(self, service: str) -> Iterator[None]:
+        """Raise what goes wrong in a call as `UpstreamError`."""
+        try:
+            yield
+        except grpc.aio.AioRpcError as error:
+            raise self._meaning(service, error) from None
+        except Exception:
+            log.exception("a call to a service failed", extra={"called": service})
+            raise UpstreamError(502, f"The {service} service cannot be asked this.") from None
+
+    def _meaning(self, service: str, error: grpc.aio.AioRpcError) -> UpstreamError:
+        if error.code() in STATUSES:
             sentence = error.details() or f"The {service} service refused."
-            return UpstreamError(_STATUSES[error.code()], sentence, _retry_after(error))
+            return UpstreamError(STATUSES[error.code()], sentence, _retry_after(error))
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             return UpstreamError(504, f"The {service} service did not answer within {self.deadline:g} s.")
         if error.code() is grpc.StatusCode.UNAVAILABLE:

@@ -64,7 +64,7 @@ class GrpcServer:
     def __init__(self, settings: GrpcSettings, auth: AuthSettings, *registrations: Register) -> None:
         check_exposure(
             settings.host,
-            authenticated=bool(auth.principals_file or settings.client_ca_file),
+            authenticated=bool(auth.principals_file),
             encrypted=bool(settings.certificate_file),
             required=auth.required,
             how="CORONIUM_AUTH__PRINCIPALS_FILE, CORONIUM_GRPC__CERTIFICATE_FILE and _KEY_FILE",

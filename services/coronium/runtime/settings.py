@@ -151,7 +151,7 @@ class AuthSettings(Section):
     )
     required: bool = Field(
         default=False,
-        description="Refuse to listen where other machines could call without authentication or encryption.",
+        description="Do not start without principals_file, nor where other machines could call without encryption.",
     )
     calls_per_second: float = Field(
         default=50.0, gt=0, description="Calls of one principal per second, where the file says nothing else."
@@ -181,6 +181,8 @@ class AuthSettings(Section):
                     ipaddress.ip_network(part.strip())
         except ValueError as error:
             raise ValueError(f"trusted_proxies holds no address or network: {error}") from None
+        if self.required and not self.principals_file:
+            raise ValueError("required needs principals_file, CORONIUM_AUTH__PRINCIPALS_FILE")
         return self
 
 

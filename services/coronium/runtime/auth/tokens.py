@@ -30,7 +30,7 @@ def from_header(authorization: str) -> str | None:
     """Return the token of an ``Authorization: Bearer ...`` header; None where it holds none of ours."""
     if authorization[: len(_SCHEME)].lower() != _SCHEME:
         return None
-    token = authorization[len(_SCHEME) :].strip()
+    token = authorization[len(_SCHEME) :].strip(" \t")
     return token if _TOKEN.fullmatch(token) else None
 
 
