@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from coronium.contract.topics import DEAD_LETTERS, OBSERVATIONS, POSTERIORS, StageName, Topic, TopicNames
 from coronium.results.database import DatabaseUnavailable, open_engine
@@ -103,6 +105,34 @@ async def test_an_absent_server_is_waited_for_and_refused_at_the_start() -> None
         await stage.work(jobs(stage))
     with pytest.raises(DatabaseUnavailable, match=r"127\.0\.0\.1"):
         await stage.start()
+
+
+async def test_a_writer_that_falls_silent_in_its_transaction_is_waited_for_and_then_ended(postgresql_url: str) -> None:
+    # As a replica that is stopped, or whose machine is, with the lock of the writers in its hand.
+    frozen = open_engine(postgresql_url, statement_seconds=3.0).connect()
+    frozen.execute(text("UPDATE changes SET number = number + 1"))
+    stage = ResultsStage(open_engine(postgresql_url, pool_size=1), TOPICS, patience_seconds=0.5)
+    batch = jobs(stage)
+    for _ in range(3):
+        with pytest.raises(Transient, match="has not answered"):
+            await stage.work(batch)
+    await asyncio.sleep(3.0)
+    assert all(isinstance(result, Stored) for result in await stage.work(batch))
+    with pytest.raises(DBAPIError, match="idle"):
+        frozen.execute(text("SELECT 1"))
+    await stage.stop()
+
+
+async def test_the_database_gives_up_a_statement_before_we_do(postgresql_url: str) -> None:
+    holder = open_engine(postgresql_url).connect()
+    holder.execute(text("UPDATE changes SET number = number + 1"))
+    stage = ResultsStage(open_engine(postgresql_url, pool_size=1, statement_seconds=0.3), TOPICS, patience_seconds=10)
+    with pytest.raises(Transient, match="statement timeout"):
+        await stage.work(jobs(stage))
+    holder.rollback()
+    assert all(isinstance(result, Stored) for result in await stage.work(jobs(stage)))
+    holder.close()
+    await stage.stop()
 
 
 async def test_a_fresh_sqlite_file_needs_no_upgrade_by_hand(tmp_path: Path) -> None:

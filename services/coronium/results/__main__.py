@@ -28,7 +28,9 @@ def run(settings: ResultsSettings) -> int:
     """
     url, readers = settings.database_url.get_secret_value(), settings.database_connections - 1
     # One connection is the stage's own: it stores one batch after another, however much is asked.
-    storing = open_engine(url, pool_size=1)
+    # The database is away long before a record that waits for it is a suspect: it gives up first, then we do.
+    third = settings.loop.deadline_seconds / 3
+    storing = open_engine(url, pool_size=1, statement_seconds=third)
     reading = open_engine(url, pool_size=readers, statement_seconds=_QUESTION_SECONDS)
 
     def serve(server: grpc.aio.Server, _: Publisher) -> str:
@@ -38,7 +40,7 @@ def run(settings: ResultsSettings) -> int:
         return results_pb2.DESCRIPTOR.services_by_name["ResultsService"].full_name
 
     try:
-        return run_stage(ResultsStage(storing, settings.kafka.topics), settings, [serve])
+        return run_stage(ResultsStage(storing, settings.kafka.topics, 2 * third), settings, [serve])
     finally:
         reading.dispose()
 

@@ -20,6 +20,8 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 # Any number that no other software takes as an advisory lock in the same database.
 _UPGRADE_LOCK = 0x636F726F6E69756D
 _BUSY_SECONDS = 30.0
+# A connection whose other end answers nothing at all is given up within half a minute.
+_SILENT_NETWORK = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4, "tcp_user_timeout": 30_000}
 
 
 class DatabaseUnavailable(Unreachable):
@@ -36,7 +38,8 @@ def open_engine(url: str, *, pool_size: int = 10, statement_seconds: float = 0.0
     pool_size : int
         Most connections held open.
     statement_seconds : float
-        PostgreSQL gives up a statement that takes longer; 0: as its own settings say.
+        PostgreSQL gives up a statement that takes longer, the wait for another's lock with it, and a transaction whose
+        client falls silent for as long; 0: as its own settings say.
 
     Raises
     ------
@@ -50,13 +53,15 @@ def open_engine(url: str, *, pool_size: int = 10, statement_seconds: float = 0.0
             # Times near the ends of the calendar have no local time in some zones.
             options = ["-c timezone=UTC"]
             if statement_seconds:
-                options.append(f"-c statement_timeout={statement_seconds * 1000:.0f}")
+                milliseconds = round(statement_seconds * 1000)
+                options.append(f"-c statement_timeout={milliseconds}")
+                options.append(f"-c idle_in_transaction_session_timeout={milliseconds}")
             return create_engine(
                 address.set(drivername="postgresql+psycopg"),
                 pool_size=pool_size,
                 max_overflow=0,
                 pool_pre_ping=True,
-                connect_args={"connect_timeout": 10, "options": " ".join(options)},
+                connect_args={"connect_timeout": 10, "options": " ".join(options), **_SILENT_NETWORK},
             )
         if address.get_backend_name() == "sqlite" and address.database not in (None, "", ":memory:"):
             engine = create_engine(address, pool_size=pool_size, connect_args={"timeout": _BUSY_SECONDS})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -15,7 +17,7 @@ from coronium.contract.flow import PRODUCTS, SOURCES
 from coronium.contract.limits import MAX_POSTERIOR_BYTES
 from coronium.contract.topics import DEAD_LETTERS, OBSERVATIONS, POSTERIORS, StageName, TopicNames
 from coronium.contract.wire import read_message
-from coronium.results.database import check_schema, unreachable, upgrade
+from coronium.results.database import check_schema, shown, unreachable, upgrade
 from coronium.results.offsets import Partition, Receded, stored_offsets
 from coronium.results.records import Entry, InvalidRecord, Record, Table, entry
 from coronium.results.store import Outcome, Store
@@ -70,6 +72,9 @@ class ResultsStage(Stage[Job, Stored]):
         Of the results database.
     topics : TopicNames
         Under which prefix the topics are named.
+    patience_seconds : float
+        A database that has not answered for so long is away; the batch is tried again. Less than the deadline of a
+        batch, at which a record would be taken for the culprit.
     """
 
     name: ClassVar[StageName] = StageName.RESULTS
@@ -79,9 +84,12 @@ class ResultsStage(Stage[Job, Stored]):
     batch_size = 32
     batch_seconds = 0.1
 
-    def __init__(self, engine: Engine, topics: TopicNames) -> None:
+    def __init__(self, engine: Engine, topics: TopicNames, patience_seconds: float = 40.0) -> None:
         self._engine = engine
         self._topics = topics
+        self._patience = patience_seconds
+        # One thread: what is tried again stands behind the attempt that hangs, and is never made where that ends late.
+        self._writer = ThreadPoolExecutor(1, "store")
         self._store = Store(engine)
         self._known: dict[Partition, int] = {}
 
@@ -102,11 +110,12 @@ class ResultsStage(Stage[Job, Stored]):
 
     async def stop(self) -> None:
         """Close the connections."""
+        self._writer.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._engine.dispose)
 
     async def positions(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
         """Return how far each partition is in the database; 0 where nothing of it is."""
-        there = await asyncio.to_thread(self._asked, lambda: stored_offsets(self._engine))
+        there = await self._awaited(partial(self._asked, partial(stored_offsets, self._engine)))
         self._known = {partition: there.get(partition, 0) for partition in partitions}
         return self._known
 
@@ -133,7 +142,7 @@ class ResultsStage(Stage[Job, Stored]):
     async def work(self, jobs: list[Job]) -> list[Stored | Rejected]:
         """Store one batch in one transaction."""
         with STORE_SECONDS.time():
-            return await asyncio.to_thread(self._work, jobs)
+            return await self._awaited(partial(self._work, jobs))
 
     def encode(self, incoming: Incoming, job: Job, result: Stored) -> Sequence[Outgoing]:
         """Nothing follows from a stored record."""
@@ -143,7 +152,7 @@ class ResultsStage(Stage[Job, Stored]):
         """Note the positions after records that were set aside: `work` has noted all others."""
         ahead = {partition: offset for partition, offset in offsets.items() if offset != self._known.get(partition)}
         if ahead:
-            await asyncio.to_thread(self._write, [], ahead)
+            await self._awaited(partial(self._write, [], ahead))
 
     def observe(self, result: Stored) -> None:
         """Count what was new and what was there already."""
@@ -176,6 +185,16 @@ class ResultsStage(Stage[Job, Stored]):
             raise WentBack from None
         self._known.update(offsets)
         return outcomes
+
+    async def _awaited(self, action: Callable[[], Answer]) -> Answer:
+        """Do something with the database in the one thread. Raises `Transient` where it takes too long."""
+        try:
+            async with asyncio.timeout(self._patience):
+                return await asyncio.get_running_loop().run_in_executor(self._writer, action)
+        except TimeoutError:
+            raise Transient(
+                f"the results database {shown(self._engine.url)} has not answered for {self._patience:g} s"
+            ) from None
 
     def _asked(self, question: Callable[[], Answer]) -> Answer:
         try:
