@@ -71,7 +71,7 @@ def test_the_service_asks_over_other_connections_than_it_stores_over(
         for one in serve:
             one(grpc.server(ThreadPoolExecutor(1)), None)
         storing, (reading,) = stage._engine, asking
-        assert (timeout(storing), timeout(reading)) == ("0", "30s")
+        assert (timeout(storing), timeout(reading)) == ("20s", "30s")
         assert storing.pool.size() + reading.pool.size() == settings.database_connections
         storing.dispose()
         return 7
