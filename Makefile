@@ -22,13 +22,16 @@ demo: $(VENV)/.prepared
 up: install
 	$(BIN)/coronium up
 
-## test      the test suite without the long science runs
+# Half of the tests wait for a broker: two processes use two cores well.
+TEST_PROCESSES ?= 2
+
+## test      the test suite without the long science runs, TEST_PROCESSES (2) at a time
 test: install-dev
-	$(BIN)/python -m pytest -m "not slow" --durations=10
+	$(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadfile --durations=10
 
 ## test-all  everything, the long science runs too
 test-all: install-dev
-	$(BIN)/python -m pytest --durations=10
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --durations=10
 
 ## fuzz      a million inputs that no one should send, to everything that reads; prints what was found (some ten minutes)
 fuzz: install-dev

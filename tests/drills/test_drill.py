@@ -10,7 +10,6 @@ from tests.kafka.cluster import kafka_home
 SPECTRA = 500
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_spectrum_has_exactly_one_outcome_whatever_ends_meanwhile(tmp_path: Path) -> None:
     kafka_home()
