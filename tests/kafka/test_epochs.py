@@ -1,6 +1,7 @@
 """The epochs of a target live on the broker: whoever works on its partition knows the same of it."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from kafka import KafkaAdminClient, TopicPartition
 
+from coronium import Client
 from coronium.contract.conversion import spectrum_to_message
 from coronium.contract.identity import fingerprint
-from coronium.contract.topics import EPOCHS, FEATURES, POSTERIORS, SPECTRA, StageName
+from coronium.contract.topics import EPOCHS, FEATURES, OBSERVATIONS, POSTERIORS, SPECTRA, StageName, Topic
 from coronium.fitting.epochs import PartitionEpochs
 from coronium.physics.readers.capella import read_capella
 from coronium.runtime.admin import create_topics
@@ -129,10 +131,33 @@ def test_killed_rebalanced_and_replayed_from_zero_the_replicas_know_the_same_epo
     assert len(set(held)) == 1
 
 
-def test_the_pixels_of_a_raster_spread_over_all_partitions(wide: Stream) -> None:
-    keys = [f"sun/ar12807/x{column:03d}y{row:03d}".encode() for column in range(40) for row in range(25)]
-    wide.publish(SPECTRA, [(key, b"x") for key in keys])
-    held = [partition for partition, _ in wide.read_with_partitions(SPECTRA)]
-    assert len(held) == 1000
-    assert max(held.count(partition) for partition in range(COUNT)) <= 250
-    assert len(set(held)) == COUNT
+def test_the_pixels_of_a_raster_spread_over_all_partitions(wide: Stream, tmp_path: Path) -> None:
+    targets = [f"sun/ar12807/x{column:03d}y{row:03d}" for column in range(40) for row in range(25)]
+    spectrum = observation("sun").spectrum
+    with Client(kafka=wide.address, prefix=wide.prefix) as client:
+        client.publish(named(spectrum, target) for target in targets)
+    ingestion = Service(wide, tmp_path / "ingestion.log", "coronium.ingestion")
+    try:
+        eventually(lambda: len(wide.read(OBSERVATIONS)) == 1000, 120, "their observations")
+    finally:
+        ingestion.kill()
+    published = placed(wide, SPECTRA, lambda value: spectrum_pb2.Spectrum.FromString(value).target)
+    observed = placed(wide, OBSERVATIONS, lambda value: spectrum_pb2.Observation.FromString(value).spectrum.target)
+    assert set(published) == set(targets)
+    held = Counter(published.values())
+    assert len(held) == COUNT
+    assert max(held.values()) <= 250
+    # All that is made of a target stands in the partition of the same number, whoever wrote it.
+    assert observed == published
+
+
+def named(spectrum: spectrum_pb2.Spectrum, target: str) -> spectrum_pb2.Spectrum:
+    made = spectrum_pb2.Spectrum()
+    made.CopyFrom(spectrum)
+    made.target = target
+    return made
+
+
+def placed(stream: Stream, topic: Topic, target: Callable[[bytes], str]) -> dict[str, int]:
+    """Return the partition of each target."""
+    return {target(value): partition for partition, value in stream.read_with_partitions(topic)}
