@@ -199,6 +199,7 @@ class _Application:
 
     async def _between(self) -> None:
         """Apply the desired state and refresh what is told about this replica, between two batches."""
+        await self._attempts.tell_owed(self._produce)
         partitions = self._client.partitions()
         metrics.PARTITIONS.set(len(partitions))
         for topic, lag in self._client.lag().items():
