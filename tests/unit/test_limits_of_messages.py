@@ -194,6 +194,7 @@ def test_a_batch_whose_records_break_off_ends_in_one_unreadable_record_at_its_la
     [
         control_pb2.DesiredState(generation=2**64 - 1),
         control_pb2.DesiredState(reload_generation=2**63),
+        control_pb2.DesiredState(resume_generation=2**63),
         control_pb2.DesiredState(log_level="shout"),
     ],
 )
