@@ -115,3 +115,4 @@ async def test_a_stage_stopped_by_its_failures_stays_stopped_until_a_resume_also
     await change(resume)
     assert not application._loop.paused
     assert not application._control.report.paused
+    await application._grpc.stop()

@@ -30,7 +30,7 @@ from coronium.runtime.grpc_server import GrpcServer
 from coronium.runtime.loop import StageLoop
 from coronium.runtime.settings import ServiceSettings
 from coronium.runtime.stage import Outgoing, Stage, Transient
-from coronium.runtime.workers import ModelRefused
+from coronium.runtime.workers import ModelRefused, NoWorker
 from coronium.v1 import control_pb2, control_pb2_grpc
 
 log = logging.getLogger(__name__)
@@ -215,6 +215,12 @@ class _Application:
         if self._control.changed.is_set():
             self._control.changed.clear()
             await self._apply(self._control.desired)
+        try:
+            await self._executor.ready()
+        except NoWorker:
+            self._loop.paused = True
+        else:
+            self._hold(self._control.desired)
 
     def _take_first_state(self, desired: control_pb2.DesiredState) -> None:
         """Apply what needs no running loop: a reload asked for before this start is done by the start."""

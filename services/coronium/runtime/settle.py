@@ -24,7 +24,7 @@ from coronium.runtime.outcomes import REASON_OF, Abandoned, Done, Outcome, SetAs
 from coronium.runtime.record_batches import Unreadable
 from coronium.runtime.settings import LoopSettings
 from coronium.runtime.stage import Incoming, Outgoing, Rejected, Stage, Transient, WentBack
-from coronium.runtime.workers import WorkFailed
+from coronium.runtime.workers import NoWorker, WorkFailed
 from coronium.v1.dead_letter_pb2 import (
     DEAD_LETTER_REASON_MALFORMED,
     DEAD_LETTER_REASON_TOO_LARGE,
@@ -177,7 +177,11 @@ class Settler:
     async def _run(self, jobs: list[Any]) -> list[Any]:
         async def work() -> list[Any]:
             begun = time.monotonic()
-            results = await self._executor.run(jobs)
+            try:
+                results = await self._executor.run(jobs)
+            except NoWorker as fault:
+                # What ends this wait, a reload, is applied between batches.
+                raise Abandoned from fault
             metrics.WORK_SECONDS.observe(time.monotonic() - begun)
             return results
 
