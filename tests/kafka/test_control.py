@@ -56,7 +56,7 @@ def test_two_are_paused_and_a_third_that_starts_does_not_consume(stream: Stream,
     assert sorted(int(value or b"") for _, value in stream.read(OBSERVATIONS)) == [n * n for n in range(30)]
 
 
-def test_reloads_under_load_lose_nothing_and_a_bad_hash_leaves_the_old_model(
+def test_reloads_under_load_lose_nothing_and_a_bad_hash_leaves_the_old_model_also_when_the_worker_dies(
     stream: Stream, start_service: Start, tmp_path: Path
 ) -> None:
     model = tmp_path / "model"
@@ -86,13 +86,18 @@ def test_reloads_under_load_lose_nothing_and_a_bad_hash_leaves_the_old_model(
             eventually(lambda: replicas(service)[0].reload_error == refusal, 30, "the refusal")
             assert replicas(service)[0].model_hash == "three"
             assert "coronium_reload_errors_total 1.0" in service.metrics()
+            model.write_text("of nobody")
+            stream.publish(SPECTRA, [(b"poison", b"abort")])
+            eventually(lambda: "coronium_worker_missing 1.0" in service.metrics(), 30, "the wait for the model")
+            model.write_text("three")
+            eventually(lambda: stream.dead_letters(STAGE), 30, "the poison set aside")
     finally:
         stop.set()
         loader.join()
-    eventually(lambda: committed(stream) == total, 60, "the last")
+    eventually(lambda: committed(stream) == total + 1, 60, "the last")
     squares = {int(value or b"") for _, value in stream.read(OBSERVATIONS)}
     assert squares == {n * n for n in range(total)}
-    assert not stream.dead_letters(STAGE)
+    assert [letter.value for letter in stream.dead_letters(STAGE)] == [b"abort"]
 
 
 def test_a_service_listens_where_it_was_told_and_makes_no_topic(stream: Stream, start_service: Start) -> None:

@@ -60,6 +60,42 @@ def test_pause_reload_log_level_and_drain_reach_every_replica(
     assert second.process.wait(10) == 0
 
 
+def test_a_model_that_was_refused_is_not_worked_with_after_the_worker_dies_either(
+    stream: Stream, start_service: Start, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    model.write_text("one")
+    service = start_service(MODEL_FILE=str(model)).wait_until_ready()
+    with service.channel() as channel:
+        stub = control_pb2_grpc.ControlServiceStub(channel)
+
+        def say() -> control_pb2.ReplicaState:
+            return stub.Status(control_pb2.StatusRequest(), timeout=5).replicas[0]
+
+        def kill_the_worker() -> None:
+            stream.publish(SPECTRA, [(b"a", b"abort"), (b"a", b"2")], partition=0)
+            eventually(lambda: "coronium_worker_missing 1.0" in service.metrics(), 15, "the wait for the model")
+
+        model.write_text("bad")
+        stub.Reload(control_pb2.ReloadRequest(model_hash="two"), timeout=5)
+        eventually(lambda: say().reload_error, 10, "the refusal")
+        kill_the_worker()
+        # A record is no more to blame for a model that does not load at all.
+        model.unlink()
+        eventually(lambda: len(service.said("no worker: put the model back or reload")) >= 4, 15, "further tries")
+        assert (committed(stream), stream.dead_letters(STAGE), say().model_hash) == (0, [], "one")
+        model.write_text("one")
+        eventually(lambda: committed(stream) == 2, 15, "work with the old model")
+
+        model.write_text("two")
+        kill_the_worker()
+        stub.Reload(control_pb2.ReloadRequest(model_hash="two"), timeout=5)
+        eventually(lambda: committed(stream) == 4, 15, "work with the new model")
+        assert say().model_hash == "two"
+    assert [letter.value for letter in stream.dead_letters(STAGE)] == [b"abort"] * 2
+    assert service.terminate() == 0
+
+
 def test_a_replica_that_starts_while_the_stage_is_paused_waits_for_the_resume(
     stream: Stream, start_service: Start
 ) -> None:

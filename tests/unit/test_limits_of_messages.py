@@ -194,11 +194,12 @@ def test_a_batch_whose_records_break_off_ends_in_one_unreadable_record_at_its_la
     [
         control_pb2.DesiredState(generation=2**64 - 1),
         control_pb2.DesiredState(reload_generation=2**63),
+        control_pb2.DesiredState(resume_generation=2**63),
         control_pb2.DesiredState(log_level="shout"),
     ],
 )
 def test_a_desired_state_that_nobody_could_follow_is_none(state: control_pb2.DesiredState) -> None:
     assert read_desired(state.SerializeToString()) is None
     assert read_desired(b"\xff") is None
-    state.generation, state.reload_generation, state.log_level = 7, 1, "debug"
+    state.generation, state.reload_generation, state.resume_generation, state.log_level = 7, 1, 1, "debug"
     assert read_desired(state.SerializeToString()) == state

@@ -30,7 +30,7 @@ from coronium.runtime.grpc_server import GrpcServer
 from coronium.runtime.loop import StageLoop
 from coronium.runtime.settings import ServiceSettings
 from coronium.runtime.stage import Outgoing, Stage, Transient
-from coronium.runtime.workers import ModelRefused
+from coronium.runtime.workers import ModelRefused, NoWorker
 from coronium.v1 import control_pb2, control_pb2_grpc
 
 log = logging.getLogger(__name__)
@@ -109,6 +109,8 @@ class _Application:
         )
         self._stop = asyncio.Event()
         self._reloaded = 0
+        self._resumed = 0
+        self._stopped_by_failures = False
         self._began_draining = False
 
     async def run(self) -> int:
@@ -199,6 +201,7 @@ class _Application:
 
     async def _between(self) -> None:
         """Apply the desired state and refresh what is told about this replica, between two batches."""
+        await self._attempts.tell_owed(self._produce)
         partitions = self._client.partitions()
         metrics.PARTITIONS.set(len(partitions))
         for topic, lag in self._client.lag().items():
@@ -212,10 +215,17 @@ class _Application:
         if self._control.changed.is_set():
             self._control.changed.clear()
             await self._apply(self._control.desired)
+        try:
+            await self._executor.ready()
+        except NoWorker:
+            self._loop.paused = True
+        else:
+            self._hold(self._control.desired)
 
     def _take_first_state(self, desired: control_pb2.DesiredState) -> None:
         """Apply what needs no running loop: a reload asked for before this start is done by the start."""
         self._reloaded = desired.reload_generation
+        self._resumed = desired.resume_generation
         self._began_draining = desired.draining
         report = self._control.report
         report.model_hash = self._executor.model_hash
@@ -224,27 +234,33 @@ class _Application:
                 f"the installed model has hash {self._executor.model_hash or 'none'}, not {desired.model_hash}"
             )
             metrics.RELOAD_ERRORS.inc()
-        self._loop.paused = desired.paused or desired.draining
+        self._hold(desired)
 
     async def _apply(self, desired: control_pb2.DesiredState) -> None:
         report = self._control.report
-        if self._loop.paused and not (desired.paused or desired.draining):
+        if desired.resume_generation != self._resumed:
+            self._resumed = desired.resume_generation
+            self._stopped_by_failures = False
             self._loop.failures.reset()
             metrics.STOPPED_BY_FAILURES.set(0)
         # Who starts while the stage is drained waits for the resume: only the change itself ends a replica.
         if desired.draining and not self._began_draining:
             self._stop.set()
         self._began_draining = desired.draining
-        self._loop.paused = desired.paused or desired.draining
-        metrics.PAUSED.set(self._loop.paused)
+        self._hold(desired)
         logs.set_level(desired.log_level or self._settings.log_level)
         if desired.reload_generation != self._reloaded:
             self._reloaded = desired.reload_generation
             await self._reload(desired.model_hash)
         report.applied_generation = desired.generation
-        report.paused = desired.paused
+        report.paused = desired.paused or self._stopped_by_failures
         report.draining = desired.draining
         await self._tell()
+
+    def _hold(self, desired: control_pb2.DesiredState) -> None:
+        """Take up batches or none: by what is desired, and by a stop that may have reached nobody else."""
+        self._loop.paused = desired.paused or desired.draining or self._stopped_by_failures
+        metrics.PAUSED.set(self._loop.paused)
 
     async def _tell(self) -> None:
         # What is not told now is told with the next regular report.
@@ -266,11 +282,13 @@ class _Application:
         def update(desired: control_pb2.DesiredState) -> None:
             desired.paused = True
 
+        self._stopped_by_failures = True
         try:
             await self._control.change(update)
         except Transient as fault:
-            # This replica has paused; the others count their own failures.
+            # This replica stays paused until a resume; the others count their own failures.
             log.error("the other replicas were not told to pause", extra={"detail": str(fault)})
+        self._control.changed.set()
 
     async def _produce(self, records: Sequence[Outgoing]) -> None:
         await self._client.produce([(record, None) for record in records])

@@ -9,11 +9,12 @@ Two kinds of records live in the compacted topic `ATTEMPTS`:
   and deleted when the record is done.
 
 So a record that kills the whole parent with its worker is set aside after as many deaths as one that kills
-only its worker.
+only its worker. An attempt that was given up, not died of, is taken back: at once where the broker answers, else it
+is owed to it.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 from google.protobuf.wrappers_pb2 import UInt64Value
@@ -21,7 +22,9 @@ from google.protobuf.wrappers_pb2 import UInt64Value
 from coronium.contract.topics import ATTEMPTS, StageName
 from coronium.runtime.compacted import CompactedTopicReader
 from coronium.runtime.settings import KafkaSettings
-from coronium.runtime.stage import Incoming, Outgoing
+from coronium.runtime.stage import Incoming, Outgoing, Transient
+
+Produce = Callable[[Sequence[Outgoing]], Awaitable[None]]
 
 
 class Attempts:
@@ -31,6 +34,7 @@ class Attempts:
         self._stage = stage
         self._prefix = f"{stage.value}/".encode()
         self._counts: dict[bytes, int] = {}
+        self._owed: dict[bytes, int] = {}
         self._reader = CompactedTopicReader(kafka, kafka.topics.name(ATTEMPTS), self._on_record, remember=False)
         self._begun: dict[tuple[str, int], int] = {}
 
@@ -53,7 +57,8 @@ class Attempts:
 
     def made(self, incoming: Incoming) -> int:
         """How many solo attempts of this record were begun."""
-        return self._counts.get(self._key_of(incoming), 0)
+        key = self._key_of(incoming)
+        return self._owed.get(key, self._counts.get(key, 0))
 
     def begin(self, batch: list[Incoming]) -> list[Outgoing]:
         """Return what must be acknowledged before a batch is worked on."""
@@ -75,22 +80,43 @@ class Attempts:
     def attempt(self, incoming: Incoming) -> list[Outgoing]:
         """Return what must be acknowledged before a record is worked on alone; counts the attempt."""
         key = self._key_of(incoming)
-        self._counts[key] = self._counts.get(key, 0) + 1
+        self._counts[key] = self.made(incoming) + 1
+        self._owed.pop(key, None)
         return [self._record(key, self._counts[key])]
 
-    def undo(self, incoming: Incoming) -> list[Outgoing]:
-        """Return what takes the last attempt back: it was given up, not died of."""
-        key = self._key_of(incoming)
-        self._counts[key] = max(self._counts.get(key, 1) - 1, 0)
-        return [self._record(key, self._counts[key])]
+    def undo(self, incoming: Incoming) -> None:
+        """Take the last attempt back: it was given up, not died of. Told with the next `tell_owed`."""
+        self._owed[self._key_of(incoming)] = max(self.made(incoming) - 1, 0)
+
+    def forget(self, incoming: Incoming) -> None:
+        """Take all attempts back: the record begins anew. Told with the next `tell_owed`."""
+        self._owed[self._key_of(incoming)] = 0
+
+    async def tell_owed(self, produce: Produce) -> None:
+        """Tell the broker what was taken back; where it is away, the next call does.
+
+        Also told where the partition has gone meanwhile: at worst its next owner forgets an attempt of its own.
+        """
+        if not self._owed:
+            return
+        with contextlib.suppress(Transient):
+            await produce([self._record(key, made) if made else self._deleted(key) for key, made in self._owed.items()])
+            self._counts.update(self._owed)
+            self._owed.clear()
 
     def done(self, incoming: Incoming) -> list[Outgoing]:
         """Return what forgets the attempts of a record; nothing where there were none."""
         key = self._key_of(incoming)
-        return [Outgoing(ATTEMPTS, key, None)] if self._counts.pop(key, 0) else []
+        counted = key in self._counts or key in self._owed
+        self._counts.pop(key, None)
+        self._owed.pop(key, None)
+        return [self._deleted(key)] if counted else []
 
     def _record(self, key: bytes, value: int) -> Outgoing:
         return Outgoing(ATTEMPTS, key, UInt64Value(value=value).SerializeToString())
+
+    def _deleted(self, key: bytes) -> Outgoing:
+        return Outgoing(ATTEMPTS, key, None)
 
     def _key(self, topic: str, partition: int) -> bytes:
         return self._prefix + f"{topic}/{partition}".encode()

@@ -32,6 +32,9 @@ FORGET_SECONDS = 4 * REPORT_SECONDS
 
 _MOST_GENERATIONS = 2**63
 
+_MOST_TRIES = 10
+"""To write a change where others write theirs; of those who write at once one wins each time."""
+
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 Produce = Callable[[Sequence[Outgoing]], Awaitable[None]]
@@ -62,6 +65,8 @@ class Control:
         self.changed = asyncio.Event()
         self.report = control_pb2.ReplicaState(stage=stage.value, replica=replica)
         self._task: asyncio.Task[None] | None = None
+        self._changing = asyncio.Lock()
+        self._offered: bytes | None = None
 
     async def start(self) -> None:
         """Read the desired state. Raises what `CompactedTopicReader.start` raises."""
@@ -94,22 +99,27 @@ class Control:
         Returns
         -------
         DesiredState
-            As acknowledged by the broker and read back.
+            As every replica reads it.
 
         Raises
         ------
         Transient
-            The broker does not answer.
+            The broker does not answer, or others change the state all the time.
         """
-        await self._reader.catch_up()
-        desired = control_pb2.DesiredState()
-        desired.CopyFrom(self.desired)
-        update(desired)
-        desired.generation += 1
-        desired.changed_at.GetCurrentTime()
-        await self._produce([Outgoing(CONTROL, self._key, desired.SerializeToString())])
-        await self._reader.catch_up()
-        return self.desired
+        async with self._changing:
+            for _ in range(_MOST_TRIES):
+                await self._reader.catch_up()
+                desired = control_pb2.DesiredState()
+                desired.CopyFrom(self.desired)
+                update(desired)
+                desired.generation += 1
+                desired.changed_at.GetCurrentTime()
+                self._offered = desired.SerializeToString()
+                await self._produce([Outgoing(CONTROL, self._key, self._offered)])
+                await self._reader.catch_up()
+                if self._offered is None:
+                    return desired
+        raise Transient("others change the state of this stage at the same moment: try again")
 
     async def tell(self) -> None:
         """Publish `report`. Raises `Transient`."""
@@ -139,8 +149,11 @@ class Control:
         desired = read_desired(value)
         if desired is None:
             log.warning("what the control topic says of this stage makes no sense and is passed over")
-        elif desired.generation >= self.desired.generation:
+        elif desired.generation > self.desired.generation:
+            # The first of a generation counts, for all who read: who wrote another one knows it was not seen.
             self.desired = desired
+            if value == self._offered:
+                self._offered = None
             self.changed.set()
 
 
@@ -151,7 +164,10 @@ def read_desired(value: bytes) -> control_pb2.DesiredState | None:
     except DecodeError:
         return None
     # A higher generation could never be followed by another.
-    sound = desired.generation < _MOST_GENERATIONS and desired.reload_generation < _MOST_GENERATIONS
+    sound = all(
+        count < _MOST_GENERATIONS
+        for count in (desired.generation, desired.reload_generation, desired.resume_generation)
+    )
     return desired if sound and desired.log_level in ("", *LOG_LEVELS) else None
 
 
@@ -197,6 +213,7 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
         def update(desired: control_pb2.DesiredState) -> None:
             desired.paused = False
             desired.draining = False
+            desired.resume_generation += 1
 
         return control_pb2.ResumeResponse(desired=await self._change(update, context))
 

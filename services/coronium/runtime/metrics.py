@@ -196,6 +196,10 @@ PAUSED = _gauge("coronium_paused", "1: this replica is paused.").metric
 WORKER_RESTARTS = _counter(
     "coronium_worker_restarts_total", "Worker processes that ended and were replaced, by cause.", cause=DEATHS
 )
+WORKER_MISSING = _gauge(
+    "coronium_worker_missing",
+    "1: the worker died and none starts with the same model, so nothing is taken up; put the model back, or reload.",
+).metric
 WORKER_MEMORY = _gauge("coronium_worker_memory_bytes", "Resident memory of the worker process.").metric
 WORKER_WARM_SECONDS = _gauge("coronium_worker_warm_seconds", "Time the last worker took to load and compile.").metric
 RELOAD_ERRORS = _counter(

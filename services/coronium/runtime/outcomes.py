@@ -23,7 +23,7 @@ REASON_OF: dict[Cause, "DeadLetterReason"] = {
 
 
 class Abandoned(Exception):
-    """The partitions of a batch have gone, or go before it can be finished; it is worked on elsewhere."""
+    """A batch is given up: its partitions have gone, or go before it can be finished, or no worker can be had."""
 
 
 class TooManyFailures(Exception):

@@ -8,7 +8,7 @@ follows from it was acknowledged, so whatever ends this process, the records are
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from coronium.runtime.outcomes import REASON_OF, Abandoned, Done, Outcome, SetAs
 from coronium.runtime.record_batches import Unreadable
 from coronium.runtime.settings import LoopSettings
 from coronium.runtime.stage import Incoming, Outgoing, Rejected, Stage, Transient, WentBack
-from coronium.runtime.workers import WorkFailed
+from coronium.runtime.workers import NoWorker, WorkFailed
 from coronium.v1.dead_letter_pb2 import (
     DEAD_LETTER_REASON_MALFORMED,
     DEAD_LETTER_REASON_TOO_LARGE,
@@ -102,9 +102,9 @@ class Settler:
         while (made := self._attempts.made(incoming)) < self._settings.attempts:
             if self._leave.is_set():
                 raise Abandoned
-            await self._produce([(record, None) for record in self._attempts.attempt(incoming)], [incoming])
-            metrics.SOLO_ATTEMPTS.inc()
             try:
+                await self._produce([(record, None) for record in self._attempts.attempt(incoming)], [incoming])
+                metrics.SOLO_ATTEMPTS.inc()
                 await self._conclude(await self._work([incoming], made + 1))
                 return
             except WorkFailed as again:
@@ -115,13 +115,15 @@ class Settler:
                 )
             except (asyncio.CancelledError, Abandoned, WentBack):
                 # Given up, not died of.
-                await self._client.produce([(record, None) for record in self._attempts.undo(incoming)])
+                self._attempts.undo(incoming)
+                await self._attempts.tell_owed(self._write)
                 raise
         try:
             await self._conclude([SetAside(incoming, REASON_OF[failure.cause], failure.detail, made)])
         except TooManyFailures:
             # Whoever resumes the stage has put something right: the record begins anew.
-            await self._client.produce([(record, None) for record in self._attempts.done(incoming)])
+            self._attempts.forget(incoming)
+            await self._attempts.tell_owed(self._write)
             raise
 
     async def _work(self, batch: list[Incoming], attempt: int = 1) -> list[Outcome]:
@@ -175,7 +177,11 @@ class Settler:
     async def _run(self, jobs: list[Any]) -> list[Any]:
         async def work() -> list[Any]:
             begun = time.monotonic()
-            results = await self._executor.run(jobs)
+            try:
+                results = await self._executor.run(jobs)
+            except NoWorker as fault:
+                # What ends this wait, a reload, is applied between batches.
+                raise Abandoned from fault
             metrics.WORK_SECONDS.observe(time.monotonic() - begun)
             return results
 
@@ -244,6 +250,9 @@ class Settler:
             await self._client.produce(records)
 
         await self.patiently(produce)
+
+    async def _write(self, records: Sequence[Outgoing]) -> None:
+        await self._client.produce([(record, None) for record in records])
 
     async def patiently(self, action: Callable[[], Awaitable[T]]) -> T:
         """Do something that may fail for a while, with back-off, until the partitions are asked back."""

@@ -47,6 +47,10 @@ class ModelRefused(Exception):
     """A worker could not load its model, or loaded another one than was asked for."""
 
 
+class NoWorker(Transient):
+    """The worker died and none with the same model can be had for now. No fault of any record's."""
+
+
 class WorkerProcess:
     """One worker process and the pipe to it. Used for one call at a time; does not come back from death."""
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63oronium/v1/control.proto\x12\x0b\x63oronium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x01\n\x0c\x44\x65siredState\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x0e\n\x06paused\x18\x03 \x01(\x08\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12\x11\n\tlog_level\x18\x05 \x01(\t\x12\x19\n\x11reload_generation\x18\x06 \x01(\x04\x12\x12\n\nmodel_hash\x18\x07 \x01(\t\x12.\n\nchanged_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd4\x02\n\x0cReplicaState\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0f\n\x07replica\x18\x02 \x01(\t\x12\x1a\n\x12\x61pplied_generation\x18\x03 \x01(\x04\x12\x0e\n\x06paused\x18\x04 \x01(\x08\x12\x10\n\x08\x64raining\x18\x05 \x01(\x08\x12\x12\n\nmodel_hash\x18\x06 \x01(\t\x12\x14\n\x0creload_error\x18\x07 \x01(\t\x12\x12\n\npartitions\x18\x08 \x03(\x05\x12/\n\x0breported_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x42\n\rstate_digests\x18\n \x03(\x0b\x32+.coronium.v1.ReplicaState.StateDigestsEntry\x1a\x33\n\x11StateDigestsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x0f\n\rStatusRequest\"\xda\x01\n\x0eStatusResponse\x12*\n\x07\x64\x65sired\x18\x01 \x01(\x0b\x32\x19.coronium.v1.DesiredState\x12+\n\x08replicas\x18\x02 \x03(\x0b\x32\x19.coronium.v1.ReplicaState\x12\x18\n\x10software_version\x18\x03 \x01(\t\x12\x13\n\x0bmessages_in\x18\x04 \x01(\x04\x12\x14\n\x0cmessages_out\x18\x05 \x01(\x04\x12\x19\n\x11messages_rejected\x18\x06 \x01(\x04\x12\x0f\n\x07replica\x18\x07 \x01(\t\"\x0e\n\x0cPauseRequest\";\n\rPauseResponse\x12*\n\x07\x64\x65sired\x18\x01 \x01(\x0b\x32\x19.coronium.v1.DesiredState\"\x0f\n\rResumeRequest\"<\n\x0eResumeResponse\x12*\n\x07\x64\x65sired\x18\x01 \x01(\x0b\x32\x19.coronium.v1.DesiredState\"\x0e\n\x0c\x44rainRequest\";\n\rDrainResponse\x12*\n\x07\x64\x65sired\x18\x01 \x01(\x0b\x32\x19.coronium.v1.DesiredState\"#\n\rReloadRequest\x12\x12\n\nmodel_hash\x18\x01 \x01(\t\"<\n\x0eReloadResponse\x12*\n\x07\x64\x65sired\x18\x01 \x01(\x0b\x32\x19.coronium.v1.DesiredState\"#\n\x12SetLogLevelRequest\x12\r\n\x05level\x18\x01 \x01(\t\"A\n\x13SetLogLevelResponse\x12*\n\x07\x64\x65sired\x18\x01 \x01(\x0b\x32\x19.coronium.v1.DesiredState2\xab\x03\n\x0e\x43ontrolService\x12\x41\n\x06Status\x12\x1a.coronium.v1.StatusRequest\x1a\x1b.coronium.v1.StatusResponse\x12>\n\x05Pause\x12\x19.coronium.v1.PauseRequest\x1a\x1a.coronium.v1.PauseResponse\x12\x41\n\x06Resume\x12\x1a.coronium.v1.ResumeRequest\x1a\x1b.coronium.v1.ResumeResponse\x12>\n\x05\x44rain\x12\x19.coronium.v1.DrainRequest\x1a\x1a.coronium.v1.DrainResponse\x12\x41\n\x06Reload\x12\x1a.coronium.v1.ReloadRequest\x1a\x1b.coronium.v1.ReloadResponse\x12P\n\x0bSetLogLevel\x12\x1f.coronium.v1.SetLogLevelRequest\x1a .coronium.v1.SetLogLevelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63oronium/v1/control.proto\x12\x0b\x63oronium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x01\n\x0c\x44\x65siredState\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x0e\n\x06paused\x18\x03 \x01(\x08\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12\x11\n\tlog_level\x18\x05 \x01(\t\x12\x19\n\x11reload_generation\x18\x06 \x01(\x04\x12\x12\n\nmodel_hash\x18\x07 \x01(\t\x12.\n\nchanged_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11resume_generation\x18\t \x01(\x04\"\xd4\x02\n\x0cReplicaState\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0f\n\x07replica\x18\x02 \x01(\t\x12\x1a\n\x12\x61pplied_generation\x18\x03 \x01(\x04\x12\x0e\n\x06paused\x18\x04 \x01(\x08\x12\x10\n\x08\x64raining\x18\x05 \x01(\x08\x12\x12\n\nmodel_hash\x18\x06 \x01(\t\x12\x14\n\x0creload_error\x18\x07 \x01(\t\x12\x12\n\npartitions\x18\x08 \x03(\x05\x12/\n\x0breported_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x42\n\rstate_digests\x18\n \x03(\x0b\x32+.coronium.v1.ReplicaState.StateDigestsEntry\x1a\x33\n\x11StateDigestsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x0f\n\rStatusRequest\"\xda\x01\n\x0eStatusResponse\x12*\n\x07\x64\x65sired\x18\x01 \x01(\x0b\x32\x19.coronium.v1.DesiredState\x12+\n\x08replicas\x18\x02 \x03(\x0b\x32\x19.coronium.v1.ReplicaState\x12\x18\n\x10software_version\x18\x03 \x01(\t\x12\x13\n\x0bmessages_in\x18\x04 \x01(\x04\x12\x14\n\x0cmessages_out\x18\x05 \x01(\x04\x12\x19\n\x11messages_rejected\x18\x06 \x01(\x04\x12\x0f\n\x07replica\x18\x07 \x01(\t\"\x0e\n\x0cPauseRequest\";\n\rPauseResponse\x12*\n\x07\x64\x65sired\x18\x01 \x01(\x0b\x32\x19.coronium.v1.DesiredState\"\x0f\n\rResumeRequest\"<\n\x0eResumeResponse\x12*\n\x07\x64\x65sired\x18\x01 \x01(\x0b\x32\x19.coronium.v1.DesiredState\"\x0e\n\x0c\x44rainRequest\";\n\rDrainResponse\x12*\n\x07\x64\x65sired\x18\x01 \x01(\x0b\x32\x19.coronium.v1.DesiredState\"#\n\rReloadRequest\x12\x12\n\nmodel_hash\x18\x01 \x01(\t\"<\n\x0eReloadResponse\x12*\n\x07\x64\x65sired\x18\x01 \x01(\x0b\x32\x19.coronium.v1.DesiredState\"#\n\x12SetLogLevelRequest\x12\r\n\x05level\x18\x01 \x01(\t\"A\n\x13SetLogLevelResponse\x12*\n\x07\x64\x65sired\x18\x01 \x01(\x0b\x32\x19.coronium.v1.DesiredState2\xab\x03\n\x0e\x43ontrolService\x12\x41\n\x06Status\x12\x1a.coronium.v1.StatusRequest\x1a\x1b.coronium.v1.StatusResponse\x12>\n\x05Pause\x12\x19.coronium.v1.PauseRequest\x1a\x1a.coronium.v1.PauseResponse\x12\x41\n\x06Resume\x12\x1a.coronium.v1.ResumeRequest\x1a\x1b.coronium.v1.ResumeResponse\x12>\n\x05\x44rain\x12\x19.coronium.v1.DrainRequest\x1a\x1a.coronium.v1.DrainResponse\x12\x41\n\x06Reload\x12\x1a.coronium.v1.ReloadRequest\x1a\x1b.coronium.v1.ReloadResponse\x12P\n\x0bSetLogLevel\x12\x1f.coronium.v1.SetLogLevelRequest\x1a .coronium.v1.SetLogLevelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,35 +35,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPLICASTATE_STATEDIGESTSENTRY']._loaded_options = None
   _globals['_REPLICASTATE_STATEDIGESTSENTRY']._serialized_options = b'8\001'
   _globals['_DESIREDSTATE']._serialized_start=76
-  _globals['_DESIREDSTATE']._serialized_end=273
-  _globals['_REPLICASTATE']._serialized_start=276
-  _globals['_REPLICASTATE']._serialized_end=616
-  _globals['_REPLICASTATE_STATEDIGESTSENTRY']._serialized_start=565
-  _globals['_REPLICASTATE_STATEDIGESTSENTRY']._serialized_end=616
-  _globals['_STATUSREQUEST']._serialized_start=618
-  _globals['_STATUSREQUEST']._serialized_end=633
-  _globals['_STATUSRESPONSE']._serialized_start=636
-  _globals['_STATUSRESPONSE']._serialized_end=854
-  _globals['_PAUSEREQUEST']._serialized_start=856
-  _globals['_PAUSEREQUEST']._serialized_end=870
-  _globals['_PAUSERESPONSE']._serialized_start=872
-  _globals['_PAUSERESPONSE']._serialized_end=931
-  _globals['_RESUMEREQUEST']._serialized_start=933
-  _globals['_RESUMEREQUEST']._serialized_end=948
-  _globals['_RESUMERESPONSE']._serialized_start=950
-  _globals['_RESUMERESPONSE']._serialized_end=1010
-  _globals['_DRAINREQUEST']._serialized_start=1012
-  _globals['_DRAINREQUEST']._serialized_end=1026
-  _globals['_DRAINRESPONSE']._serialized_start=1028
-  _globals['_DRAINRESPONSE']._serialized_end=1087
-  _globals['_RELOADREQUEST']._serialized_start=1089
-  _globals['_RELOADREQUEST']._serialized_end=1124
-  _globals['_RELOADRESPONSE']._serialized_start=1126
-  _globals['_RELOADRESPONSE']._serialized_end=1186
-  _globals['_SETLOGLEVELREQUEST']._serialized_start=1188
-  _globals['_SETLOGLEVELREQUEST']._serialized_end=1223
-  _globals['_SETLOGLEVELRESPONSE']._serialized_start=1225
-  _globals['_SETLOGLEVELRESPONSE']._serialized_end=1290
-  _globals['_CONTROLSERVICE']._serialized_start=1293
-  _globals['_CONTROLSERVICE']._serialized_end=1720
+  _globals['_DESIREDSTATE']._serialized_end=300
+  _globals['_REPLICASTATE']._serialized_start=303
+  _globals['_REPLICASTATE']._serialized_end=643
+  _globals['_REPLICASTATE_STATEDIGESTSENTRY']._serialized_start=592
+  _globals['_REPLICASTATE_STATEDIGESTSENTRY']._serialized_end=643
+  _globals['_STATUSREQUEST']._serialized_start=645
+  _globals['_STATUSREQUEST']._serialized_end=660
+  _globals['_STATUSRESPONSE']._serialized_start=663
+  _globals['_STATUSRESPONSE']._serialized_end=881
+  _globals['_PAUSEREQUEST']._serialized_start=883
+  _globals['_PAUSEREQUEST']._serialized_end=897
+  _globals['_PAUSERESPONSE']._serialized_start=899
+  _globals['_PAUSERESPONSE']._serialized_end=958
+  _globals['_RESUMEREQUEST']._serialized_start=960
+  _globals['_RESUMEREQUEST']._serialized_end=975
+  _globals['_RESUMERESPONSE']._serialized_start=977
+  _globals['_RESUMERESPONSE']._serialized_end=1037
+  _globals['_DRAINREQUEST']._serialized_start=1039
+  _globals['_DRAINREQUEST']._serialized_end=1053
+  _globals['_DRAINRESPONSE']._serialized_start=1055
+  _globals['_DRAINRESPONSE']._serialized_end=1114
+  _globals['_RELOADREQUEST']._serialized_start=1116
+  _globals['_RELOADREQUEST']._serialized_end=1151
+  _globals['_RELOADRESPONSE']._serialized_start=1153
+  _globals['_RELOADRESPONSE']._serialized_end=1213
+  _globals['_SETLOGLEVELREQUEST']._serialized_start=1215
+  _globals['_SETLOGLEVELREQUEST']._serialized_end=1250
+  _globals['_SETLOGLEVELRESPONSE']._serialized_start=1252
+  _globals['_SETLOGLEVELRESPONSE']._serialized_end=1317
+  _globals['_CONTROLSERVICE']._serialized_start=1320
+  _globals['_CONTROLSERVICE']._serialized_end=1747
 # @@protoc_insertion_point(module_scope)

@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DesiredState(_message.Message):
-    __slots__ = ("stage", "generation", "paused", "draining", "log_level", "reload_generation", "model_hash", "changed_at")
+    __slots__ = ("stage", "generation", "paused", "draining", "log_level", "reload_generation", "model_hash", "changed_at", "resume_generation")
     STAGE_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +19,7 @@ class DesiredState(_message.Message):
     RELOAD_GENERATION_FIELD_NUMBER: _ClassVar[int]
     MODEL_HASH_FIELD_NUMBER: _ClassVar[int]
     CHANGED_AT_FIELD_NUMBER: _ClassVar[int]
+    RESUME_GENERATION_FIELD_NUMBER: _ClassVar[int]
     stage: str
     generation: int
     paused: bool
@@ -27,7 +28,8 @@ class DesiredState(_message.Message):
     reload_generation: int
     model_hash: str
     changed_at: _timestamp_pb2.Timestamp
-    def __init__(self, stage: _Optional[str] = ..., generation: _Optional[int] = ..., paused: _Optional[bool] = ..., draining: _Optional[bool] = ..., log_level: _Optional[str] = ..., reload_generation: _Optional[int] = ..., model_hash: _Optional[str] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    resume_generation: int
+    def __init__(self, stage: _Optional[str] = ..., generation: _Optional[int] = ..., paused: _Optional[bool] = ..., draining: _Optional[bool] = ..., log_level: _Optional[str] = ..., reload_generation: _Optional[int] = ..., model_hash: _Optional[str] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resume_generation: _Optional[int] = ...) -> None: ...
 
 class ReplicaState(_message.Message):
     __slots__ = ("stage", "replica", "applied_generation", "paused", "draining", "model_hash", "reload_error", "partitions", "reported_at", "state_digests")
