@@ -63,7 +63,7 @@ async def test_a_known_token_with_the_scope_is_served(services, channel, reader)
     ("header", "reason"),
     [
         (None, "no_token"),
-        (f"Bearer {new_token()}", "bad_token"),
+        pytest.param(f"Bearer {new_token()}", "bad_token", id="of nobody"),
         ("Bearer something-else", "bad_token"),
         ("Basic dXNlcjpwYXNzd29yZA==", "bad_token"),
         ("Bearer ", "bad_token"),
