@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from coronium.evaluation.provenance import commit
 from tests.drills.faults import Fault, all_faults
 from tests.drills.world import World
 
@@ -34,6 +35,8 @@ class Strike:
         How long the fault lasted.
     recovery_seconds : float
         From the beginning of the fault to the last outcome.
+    commit : str
+        Of the software.
     """
 
     fault: str
@@ -46,6 +49,7 @@ class Strike:
     set_aside: int
     fault_seconds: float
     recovery_seconds: float
+    commit: str
 
     @property
     def whole(self) -> bool:
@@ -83,6 +87,7 @@ def strike(world: World, fault: Fault, good: int, rung: str) -> Strike:
         set_aside=found.set_aside,
         fault_seconds=round(over - began, 1),
         recovery_seconds=round(recovered - began, 1),
+        commit=commit(),
     )
 
 

@@ -15,7 +15,7 @@ from tests.drills.postgresql import wait_until_it_answers
 from tests.drills.world import REPLICAS, World
 
 WITH_WORKER = (StageName.EXTRACTION, StageName.FITTING)
-SUCCESSION_SECONDS = 90.0
+SUCCESSION_SECONDS = 240.0
 WORKER_SECONDS = 30.0
 FULL_SECONDS = 6.0
 SLOW_SECONDS = 8.0

@@ -5,7 +5,6 @@ from statistics import median
 
 import psutil
 
-from coronium.evaluation.provenance import commit
 from tests.drills.drill import Strike
 from tests.drills.world import BROKERS, INSTRUMENT, PARTITIONS, REPLICAS
 
@@ -17,10 +16,12 @@ _HEAD = (
 
 def page(strikes: list[Strike]) -> str:
     """Return the page of the drill, in Markdown."""
+    commits = dict.fromkeys(strike.commit for strike in strikes)
     parts = [
         "# The drill: every fault while spectra are on their way",
         "",
-        f"Written by `make drill` at commit {commit()}, on {psutil.cpu_count()} cores of {platform.machine()}: "
+        f"Written by `make drill` at commit {', '.join(commits)}, on {psutil.cpu_count()} cores of "
+        f"{platform.machine()}: "
         f"{BROKERS} brokers (replication 3, two in sync at least), PostgreSQL, {REPLICAS} replicas of each stage, "
         f"{PARTITIONS} partitions, simulated {INSTRUMENT} spectra of S/N 1 to 10. After each fault every spectrum of "
         "its chunk was looked up in the store, with the fingerprint recomputed from the stored observation and the id "
