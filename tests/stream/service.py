@@ -74,7 +74,7 @@ class Service:
 
     def wait_until_ready(self) -> "Service":
         """Wait until it has said that it is ready."""
-        eventually(lambda: self.said("ready") or self.process.poll() is not None, 20, "ready")
+        eventually(lambda: self.said("ready") or self.process.poll() is not None, 60, "ready")
         assert self.process.poll() is None, self.log.read_text()
         return self
 
