@@ -84,9 +84,8 @@ def test_tables_of_other_services_and_what_is_for_all_may_stand_in_one_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "coronium.toml"
-    file.write_text(
-        'log_level = "error"\n[auth]\nrequired = true\nprincipals_file = "p"\n[gateway]\nport = 1\n[client]\ntls = true\n'
-    )
+    own = 'log_level = "error"\n[auth]\nrequired = true\nprincipals_file = "p"\n'
+    file.write_text(own + "[gateway]\nport = 1\n[client]\ntls = true\n")
     monkeypatch.setenv("CORONIUM_SETTINGS_FILE", str(file))
     loaded = FittingLike.load()
     assert (loaded.log_level, loaded.auth.required) == ("error", True)
