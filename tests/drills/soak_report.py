@@ -100,7 +100,7 @@ def draw(soak: Soak, file: Path) -> None:
             resident = [s.resident.get(name, np.nan) for s in soak.samples]
             memory.plot(minutes, resident, label=name, ls=("-", "--", ":")[number % 3])
         memory.set(ylabel="resident memory (MiB)", xlabel="minutes", yscale="log")
-        memory.legend(fontsize=5.5, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.2))
+        memory.legend(fontsize=5.5, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.3))
         for label, color, of in (
             ("descriptors", MODEL, lambda s: s.descriptors),
             ("threads", ACCENT, lambda s: s.threads),
@@ -108,4 +108,4 @@ def draw(soak: Soak, file: Path) -> None:
             handles.plot(minutes, [sum(of(s).values()) for s in soak.samples], color=color, label=label)
         handles.set(ylabel="of all processes", xlabel="minutes", ylim=(0, None))
         handles.legend()
-        figure.subplots_adjust(hspace=0.28, wspace=0.22, left=0.08, right=0.98, bottom=0.1, top=0.98)
+        figure.subplots_adjust(hspace=0.34, wspace=0.22, left=0.08, right=0.98, bottom=0.1, top=0.98)
