@@ -200,7 +200,7 @@ def main() -> None:
     count = arguments.spectra
     folder = Path(tempfile.mkdtemp(prefix="coronium-throughput-"))
     cluster = Cluster(folder / "kafka")
-    database = Database(folder / "postgresql")
+    database = Database(folder / "postgresql", small=False)
     try:
         cluster.start()
         database.start()

