@@ -22,16 +22,22 @@ demo: $(VENV)/.prepared
 up: install
 	$(BIN)/coronium up
 
-# Half of the tests wait for a broker: two processes use two cores well.
+# Half of the tests wait for a broker: two processes use two cores well. Those with brokers have processes of their own,
+# in which no server of a unit test has run: what is left of one is no business of a Kafka client's threads.
 TEST_PROCESSES ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --durations=10
+WITH_BROKERS = tests/drills tests/fuzz tests/kafka tests/stream
+WITHOUT = tests/science tests/unit
 
 ## test      the test suite without the long science runs, TEST_PROCESSES (2) at a time
 test: install-dev
-	$(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadfile --durations=10
+	$(PYTEST) -m "not slow" $(WITH_BROKERS)
+	$(PYTEST) -m "not slow" $(WITHOUT)
 
 ## test-all  everything, the long science runs too
 test-all: install-dev
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --durations=10
+	$(PYTEST) $(WITH_BROKERS)
+	$(PYTEST) $(WITHOUT)
 
 ## fuzz      a million inputs that no one should send, to everything that reads; prints what was found (some ten minutes)
 fuzz: install-dev

@@ -17,7 +17,11 @@ SYSTEM_USER = "pgserver"
 """PostgreSQL does not run as root: where we are, this user runs it."""
 STEP_MIB = 64
 """Size of the file system, and by how much it grows when the drill's data need it."""
-OPTIONS = "-c fsync=off -c full_page_writes=off -c max_wal_size=16MB -c min_wal_size=4MB -c listen_addresses=127.0.0.1"
+OPTIONS = (
+    "-c fsync=off -c full_page_writes=off -c max_wal_size=16MB -c min_wal_size=4MB"
+    # No Unix socket: its path may have 107 bytes only, fewer than a test's directory.
+    " -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+)
 
 
 class Database:
@@ -137,13 +141,15 @@ class Database:
         return str(self._directory / "data")
 
     def _control(self, verb: str, *arguments: str) -> None:
-        self._run("pg_ctl", verb, "-D", self._data, "-o", f"-p {self._port} -k {self._data} {OPTIONS}", *arguments)
+        self._run("pg_ctl", verb, "-D", self._data, "-o", f"-p {self._port} {OPTIONS}", *arguments)
 
     def _run(self, name: str, *arguments: str) -> None:
         # A server keeps the pipes of whoever started it: its output goes to a file.
         with (self._directory / f"{name}.out").open("wb") as out:
             done = subprocess.run(self._command(name, *arguments), stdout=out, stderr=out, cwd="/")
-        assert done.returncode == 0, (self._directory / f"{name}.out").read_text()
+        log = self._directory / "data" / "log"
+        said = [path.read_text() for path in (self._directory / f"{name}.out", log) if path.exists()]
+        assert done.returncode == 0, "\n".join(said)
 
     def _command(self, name: str, *arguments: str) -> list[str]:
         command = [str(self._binaries / name), *arguments]

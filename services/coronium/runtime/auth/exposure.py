@@ -16,7 +16,7 @@ def check_exposure(host: str, *, authenticated: bool, encrypted: bool, required:
     host : str
         Address to listen on.
     authenticated, encrypted : bool
-        Whether callers are asked for a token or a certificate, and whether tokens travel encrypted.
+        Whether callers are asked for a token, and whether it travels encrypted.
     required : bool
         Refuse instead of warning.
     how : str
