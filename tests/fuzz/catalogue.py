@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.fuzz import batches, commands, decoders, doors, files
+from tests.fuzz import batches, commands, decoders, doors, files, rasters
 from tests.fuzz.target import Target
 
 
@@ -19,6 +19,7 @@ def all_targets() -> Iterator[list[Target]]:
             *decoders.targets(),
             *batches.targets(),
             *files.targets(Path(name)),
+            *rasters.targets(Path(name)),
             *doors.targets(running),
             *commands.targets(Path(name), f"127.0.0.1:{running.port}"),
         ]

@@ -1,7 +1,7 @@
 """The doors of the system: gRPC requests, REST requests, and the questions behind both, against the real services.
 
 The services run in a thread of this process over a real gRPC server and a real store; only the broker is missing:
-what ingestion would publish is taken and forgotten.
+what ingestion would publish is taken and forgotten, and the control topic is a list.
 """
 
 from __future__ import annotations
@@ -29,14 +29,23 @@ from coronium.results.records import entry
 from coronium.results.service import ResultsServicer
 from coronium.results.store import Store
 from coronium.results.watch import ChangeFeed
+from coronium.runtime.control import ControlServicer
 from coronium.runtime.grpc_server import GrpcServer
 from coronium.runtime.settings import AuthSettings, GrpcSettings
 from coronium.runtime.stage import Outgoing
-from coronium.v1 import ingestion_pb2, ingestion_pb2_grpc, results_pb2, results_pb2_grpc
+from coronium.v1 import (
+    control_pb2,
+    control_pb2_grpc,
+    ingestion_pb2,
+    ingestion_pb2_grpc,
+    results_pb2,
+    results_pb2_grpc,
+)
 from tests.fuzz import seeds
 from tests.fuzz.mutators import mutant
 from tests.fuzz.rest import drawn_request
 from tests.fuzz.target import PASSED, REFUSED, Target, split
+from tests.unit.control_topic import ControlTopic
 
 SECONDS = 8.0
 
@@ -48,6 +57,7 @@ REFUSALS = {
 }
 
 _RESULTS, _INGESTION = "/coronium.v1.ResultsService/", "/coronium.v1.IngestionService/"
+_CONTROL = "/coronium.v1.ControlService/"
 
 
 async def _forget(records: Sequence[Outgoing], headers: Headers) -> None:
@@ -55,7 +65,7 @@ async def _forget(records: Sequence[Outgoing], headers: Headers) -> None:
 
 
 class Services:
-    """Ingestion and results over gRPC, and the gateway before them, on an event loop of their own."""
+    """Ingestion, results and control over gRPC, and the gateway before them, on an event loop of their own."""
 
     def __init__(self, folder: Path) -> None:
         self._loop = asyncio.new_event_loop()
@@ -97,7 +107,12 @@ class Services:
             ingestion_pb2_grpc.add_IngestionServiceServicer_to_server(servicer, server)
             return ingestion_pb2.DESCRIPTOR.services_by_name["IngestionService"].full_name
 
-        self._server = GrpcServer(GrpcSettings(port=0), AuthSettings(), add_results, add_ingestion)
+        def add_control(server: grpc.aio.Server) -> str:
+            servicer = ControlServicer(ControlTopic(delay=0.0).replica("a"))
+            control_pb2_grpc.add_ControlServiceServicer_to_server(servicer, server)
+            return control_pb2.DESCRIPTOR.services_by_name["ControlService"].full_name
+
+        self._server = GrpcServer(GrpcSettings(port=0), AuthSettings(), add_results, add_ingestion, add_control)
         await self._server.start()
         address = f"127.0.0.1:{self._server.port}"
         application = create_application(GatewaySettings(upstream=UpstreamSettings(results=address, ingestion=address)))
@@ -139,6 +154,13 @@ def targets(running: Services) -> list[Target]:
         f"{_RESULTS}Watch": (results_pb2.WatchRequest(filter=asked, since=asked.observed_from),),
         f"{_INGESTION}Submit": tuple(ingestion_pb2.SubmitRequest(spectrum=one) for one in spectra),
         f"{_INGESTION}SubmitStream": tuple(ingestion_pb2.SubmitStreamRequest(spectrum=one) for one in spectra),
+        f"{_CONTROL}Reload": (control_pb2.ReloadRequest(model_hash="ab12"),),
+        f"{_CONTROL}SetLogLevel": (control_pb2.SetLogLevelRequest(level="debug"),),
+        # They have no fields yet; a later client's are passed over.
+        f"{_CONTROL}Status": (control_pb2.StatusRequest(),),
+        f"{_CONTROL}Pause": (control_pb2.PauseRequest(),),
+        f"{_CONTROL}Resume": (control_pb2.ResumeRequest(),),
+        f"{_CONTROL}Drain": (control_pb2.DrainRequest(),),
     }
     methods = list(requests)
 
@@ -152,7 +174,7 @@ def targets(running: Services) -> list[Target]:
         for one in requests[name]
     ]
     return [
-        Target("grpc", _calling(running.channel, methods), draw, corpus, 3_000),
+        Target("grpc", _calling(running.channel, methods), draw, corpus, 4_000),
         Target("rest", _asking(running), drawn_request, [], 1_200),
     ]
 

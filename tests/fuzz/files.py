@@ -74,13 +74,18 @@ def _draw_contents(random: random.Random) -> bytes:
         path = Path(folder) / "spectra.h5"
         path.write_bytes(hdf5())
         with h5py.File(path, "a") as file:
-            places: list[str] = []
-            file.visit(places.append)
-            for _ in range(random.choice((1, 1, 2, 4))):
-                # What HDF5 cannot hold is not said.
-                with contextlib.suppress(ValueError, OverflowError, TypeError):
-                    _change(random, file, random.choice(places))
+            changed(random, file)
         return path.read_bytes()
+
+
+def changed(random: random.Random, file: h5py.File) -> None:
+    """Change some of what an HDF5 file says."""
+    places: list[str] = []
+    file.visit(places.append)
+    for _ in range(random.choice((1, 1, 2, 4))):
+        # What HDF5 cannot hold is not said.
+        with contextlib.suppress(ValueError, OverflowError, TypeError):
+            _change(random, file, random.choice(places))
 
 
 def _change(random: random.Random, file: h5py.File, place: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from tests.fuzz.fuzzer import Finding, Tally, shares
 from tests.fuzz.target import Target
 
-UNGUIDED = ("file-spectra.h5", "hdf5-contents", "commands", "rest", "grpc")
+UNGUIDED = ("file-spectra.h5", "hdf5-contents", "eis-raster", "commands", "rest", "grpc")
 """Targets whose bytes are not what reaches their code: mutants alone are fed to them."""
 
 SECONDS = 3600.0

@@ -52,7 +52,8 @@ def mutated(random: random.Random, message: Message) -> Message:
     copy.CopyFrom(message)
     for _ in range(1 + int(random.expovariate(0.7))):
         part = _some_part(random, copy)
-        _mutate_field(random, part, random.choice(part.DESCRIPTOR.fields))
+        if part.DESCRIPTOR.fields:
+            _mutate_field(random, part, random.choice(part.DESCRIPTOR.fields))
     return copy
 
 

@@ -47,13 +47,16 @@ def test_every_stage_does_all_its_work_with_exactly_its_permissions(
     access.apply(secure.stream(prefix).kafka, {})
     create_topics(secure.stream(prefix, Role.TOPICS).kafka, partitions=PARTITIONS)
     results = {"RESULTS__DATABASE_URL": f"sqlite:///{tmp_path}/results.db"}
+    # Each at its most talkative.
+    debug = {"LOG_LEVEL": "debug"}
+    # The network's word is passed on: nothing is fitted, and nothing compiled.
+    quick = {"FITTING__MAX_RUNG": "network"}
     services = {
         # Two come with a certificate and no password.
-        Role.INGESTION: start(secure.mutual_stream(prefix, Role.INGESTION), "coronium.ingestion"),
-        Role.EXTRACTION: start(secure.stream(prefix, Role.EXTRACTION), "coronium.extraction"),
-        # The network's word is passed on: nothing is fitted, and nothing compiled.
-        Role.FITTING: start(secure.stream(prefix, Role.FITTING), "coronium.fitting", FITTING__MAX_RUNG="network"),
-        Role.RESULTS: start(secure.mutual_stream(prefix, Role.RESULTS), "coronium.results", **results),
+        Role.INGESTION: start(secure.mutual_stream(prefix, Role.INGESTION), "coronium.ingestion", **debug),
+        Role.EXTRACTION: start(secure.stream(prefix, Role.EXTRACTION), "coronium.extraction", **debug),
+        Role.FITTING: start(secure.stream(prefix, Role.FITTING), "coronium.fitting", **quick, **debug),
+        Role.RESULTS: start(secure.mutual_stream(prefix, Role.RESULTS), "coronium.results", **results, **debug),
     }
     for role, service in services.items():
         eventually(lambda s=service: s.said("ready") or s.process.poll() is not None, 90, f"{role} to be ready")
@@ -79,6 +82,7 @@ def test_every_stage_does_all_its_work_with_exactly_its_permissions(
         assert service.terminate() == 0
         log = service.log.read_text()
         assert password_of(role) not in log
+        assert "PRIVATE KEY" not in log
         assert "uthorization" not in log, log
 
 

@@ -5,43 +5,11 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from coronium.contract.topics import StageName
 from coronium.runtime.application import _Application
-from coronium.runtime.control import Control
-from coronium.runtime.settings import KafkaSettings
 from coronium.runtime.stage import Outgoing, Transient
 from coronium.v1.control_pb2 import DesiredState
 from tests.stream.squares import SquareSettings, SquareStage
-
-KAFKA = KafkaSettings(bootstrap_servers="nowhere:1")
-
-
-class ControlTopic:
-    """The control topic, its writers and its readers; the network takes its time."""
-
-    def __init__(self) -> None:
-        self.records: list[Outgoing] = []
-        self.away = False
-
-    def replica(self, name: str, stage: StageName = StageName.EXTRACTION) -> Control:
-        control = Control(KAFKA, stage, name, self.produce)
-        read = 0
-
-        async def catch_up(seconds: float = 30.0) -> None:
-            nonlocal read
-            await asyncio.sleep(0.001)
-            while read < len(self.records):
-                read += 1
-                control._on_record(0, self.records[read - 1].key, self.records[read - 1].value)
-
-        control._reader.catch_up = catch_up  # type: ignore[method-assign]
-        return control
-
-    async def produce(self, records: Sequence[Outgoing]) -> None:
-        await asyncio.sleep(0.002)
-        if self.away:
-            raise Transient("no broker answers")
-        self.records += records
+from tests.unit.control_topic import KAFKA, ControlTopic
 
 
 @pytest.fixture

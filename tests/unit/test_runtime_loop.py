@@ -39,6 +39,9 @@ class Broker:
         self.joined = True
         self.committed: dict[tuple[str, int], int] = {}
         self.read_again: list[tuple[str, int]] = []
+        self.begins: dict[tuple[str, int], Start] = {}
+        self.doubt = False
+        self.rewound = 0
         self.now = 0.0
         self._positions = Positions()
 
@@ -49,7 +52,8 @@ class Broker:
         return frozenset({(TOPIC, 0), (TOPIC, 1)})
 
     async def expect(self, stored: Any) -> dict[tuple[str, int], Start]:
-        starts = {tp: Start(self.committed.get(tp, 0)) for tp in self.partitions()}
+        starts = {tp: Start(self.committed.get(tp, 0)) for tp in self.partitions()} | self.begins
+        self.doubt = False
         self._positions = Positions({tp: begin.offset for tp, begin in starts.items()}, lambda: self.now)
         return starts
 
@@ -59,8 +63,14 @@ class Broker:
     async def insist(self) -> None:
         self.read_again += self._positions.overdue()
 
+    def doubts(self) -> bool:
+        return self.doubt
+
+    async def go_back(self, starts: dict[tuple[str, int], int]) -> bool:
+        return await self.commit(starts)
+
     async def rewind(self) -> None:
-        return
+        self.rewound += 1
 
     async def produce(self, records: Any) -> None:
         return
@@ -81,6 +91,9 @@ class NoAttempts:
         return []
 
     def done(self, incoming: Incoming) -> list[Any]:
+        return []
+
+    def go_back(self, starts: Any) -> list[Any]:
         return []
 
 
@@ -167,5 +180,26 @@ async def test_a_gap_is_read_again_while_other_partitions_keep_the_loop_busy() -
         if offset % 4 == 0:
             await until(lambda: sum(map(len, worker.given)) >= offset)  # noqa: B023
     assert broker.read_again == [(TOPIC, 1)]
+    await loop.close()
+    await running
+
+
+async def test_a_log_that_has_become_shorter_is_read_again_while_other_partitions_keep_the_loop_busy() -> None:
+    broker, worker = Broker(), Worker()
+    broker.committed = {(TOPIC, 1): 50}
+    loop = made(broker, worker)
+    running = asyncio.create_task(loop.run(nothing, nothing))
+    await loop.on_event(record(0), 1)
+    await until(lambda: worker.given == [[0]])
+    # The new records of partition 1 count as done, until somebody asks.
+    broker.begins = {(TOPIC, 1): Start(0, True, cut_short=True)}
+    broker.doubt = True
+    await loop.on_event(record(0, partition=1), 1)
+    await until(lambda: broker.rewound == 1)
+    assert broker.committed == {(TOPIC, 0): 1, (TOPIC, 1): 0}
+    await loop.on_event(record(0, partition=1), 1)
+    await loop.on_event(record(1), 1)
+    await until(lambda: broker.committed == {(TOPIC, 0): 2, (TOPIC, 1): 1})
+    assert sum(map(len, worker.given)) == 3, "nothing is done twice but what was cut short"
     await loop.close()
     await running

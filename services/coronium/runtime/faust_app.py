@@ -10,6 +10,8 @@ its own (a long batch does not end the session), back-pressure, revocation hooks
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -43,6 +45,9 @@ NEVER = 1_000_000.0
 PRODUCE_SECONDS = 20.0
 
 METADATA_MILLISECONDS = 30_000
+
+DOUBT_SECONDS = 10.0
+"""How often at most the broker is asked whether a log has become shorter."""
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +134,8 @@ class StreamClient:
         self._names = topics
         self._sources = [topics.name(topic) for topic in stage.sources]
         self._positions = Positions()
+        self._doubted: set[tuple[str, int]] = set()
+        self._asked = -math.inf
 
     def subscribe(
         self,
@@ -220,16 +227,17 @@ class StreamClient:
                 TP(*tp): await thread.call_thread(consumer.committed, tp) for tp in self.app.consumer.assignment()
             }
             # One request for all: it waits behind a fetch of up to 1.5 s on the same connection.
-            unsure = [tp for tp, offset in committed.items() if offset is None or tp in stored]
+            doubted = [tp for tp in committed if tp in stored or tp in self._doubted]
+            unsure = [tp for tp, offset in committed.items() if offset is None or tp in doubted]
             earliest = await thread.earliest_offsets(*unsure) if unsure else {}
-            known = [tp for tp in committed if tp in stored]
-            ends = await thread.call_thread(consumer.end_offsets, known) if known else {}
+            ends = await thread.call_thread(consumer.end_offsets, doubted) if doubted else {}
         except KafkaError as error:
             raise Transient(f"the group's offsets cannot be read: {error!r}") from error
         starts: dict[tuple[str, int], Start] = {
-            tp: start(offset, earliest.get(tp, 0), ends.get(tp, 0), stored.get(tp)) for tp, offset in committed.items()
+            tp: start(offset, earliest.get(tp, 0), ends.get(tp), stored.get(tp)) for tp, offset in committed.items()
         }
         self._positions = Positions({tp: begin.offset for tp, begin in starts.items()})
+        self._doubted.clear()
         return starts
 
     async def go_back(self, starts: Mapping[tuple[str, int], int]) -> bool:
@@ -248,6 +256,21 @@ class StreamClient:
         if verdict == "read again":
             await self._read_again(tp)
         return verdict == "take"
+
+    def doubts(self) -> bool:
+        """Whether a log seems to end before where we go on; `expect` then asks the broker. Call now and then.
+
+        What was read last may be older than a change of the leader, so it is a doubt and no knowledge.
+        """
+        now = time.monotonic()
+        if now - self._asked > DOUBT_SECONDS:
+            ends = self._ends()
+            self._doubted = {
+                tp for tp, expected in self._positions.expected.items() if expected > ends.get(tp, expected)
+            }
+            if self._doubted:
+                self._asked = now
+        return bool(self._doubted)
 
     async def insist(self) -> None:
         """Read again over gaps that were not confirmed for a while. Call now and then."""
@@ -322,15 +345,22 @@ class StreamClient:
     def lag(self) -> dict[str, int]:
         """Return the records behind the end by topic suffix, over our partitions, as far as the fetcher knows."""
         lag: dict[str, int] = {}
+        ends = self._ends()
         for (topic, partition), expected in list(self._positions.expected.items()):
-            try:
-                end = self.app.consumer.highwater(TP(topic, partition))
-            except AssertionError:
-                # How aiokafka says that the partition has just gone, which its own thread knows before us.
-                continue
             suffix = self.suffix(topic)
-            lag[suffix] = lag.get(suffix, 0) + max((end or 0) - expected, 0)
+            lag[suffix] = lag.get(suffix, 0) + max(ends.get((topic, partition), 0) - expected, 0)
         return lag
+
+    def _ends(self) -> dict[tuple[str, int], int]:
+        """Return where the logs of our partitions ended when they were last read."""
+        ends: dict[tuple[str, int], int] = {}
+        for tp in list(self._positions.expected):
+            # How aiokafka says that the partition has just gone, which its own thread knows before us.
+            with contextlib.suppress(AssertionError):
+                end = self.app.consumer.highwater(TP(*tp))
+                if end is not None:
+                    ends[tp] = end
+        return ends
 
 
 def _incoming(message: Any) -> Incoming:

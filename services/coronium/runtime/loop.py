@@ -165,6 +165,9 @@ class StageLoop:
             await self._idle()
         if not self.paused and not self._leave.is_set():
             await self._client.insist()
+            if self._client.joined and self._client.doubts():
+                batch.clear()
+                await self._begin_again()
         metrics.QUEUE_DEPTH.set(self._waiting.qsize())
         return batch
 
@@ -222,7 +225,10 @@ class StageLoop:
                     "records that the database lacks are no longer in Kafka: restore a later backup, or publish again",
                     extra={"records": begin.lost, "source": source},
                 )
-            if begin.behind:
+            if begin.cut_short:
+                metrics.CUT_SHORT.labels(topic=self._client.suffix(topic)).inc()
+                log.error("Kafka has lost records of this partition: all of it is read again", extra={"source": source})
+            elif begin.behind:
                 metrics.WENT_BACK.labels(topic=self._client.suffix(topic)).inc()
                 log.warning("the database is behind the group: going back", extra={"source": source})
         for topic, records in lost.items():

@@ -183,6 +183,12 @@ WENT_BACK = _counter(
     "restored, or new.",
     topic=SOURCE_TOPICS,
 )
+CUT_SHORT = _counter(
+    "coronium_cut_short_total",
+    "Partitions whose log ended before the group's commit and that are read again from their beginning: Kafka has lost "
+    "records.",
+    topic=SOURCE_TOPICS,
+)
 LOST_TO_RETENTION = _gauge(
     "coronium_lost_to_retention_records",
     "Records that the stage's database lacks and Kafka no longer holds, when the partitions were assigned; above 0: "
