@@ -39,9 +39,9 @@ test-all: install-dev
 	$(PYTEST) $(WITH_BROKERS)
 	$(PYTEST) $(WITHOUT)
 
-## fuzz      a million inputs that no one should send, to everything that reads; prints what was found (some ten minutes)
+## fuzz      a million inputs that no one should send, to everything that reads (ten minutes): docs/tables/fuzz.md
 fuzz: install-dev
-	$(BIN)/python -W ignore -m tests.fuzz --inputs 700000 --guided 300000
+	$(BIN)/python -W ignore -m tests.fuzz --inputs 700000 --guided 300000 --table docs/tables/fuzz.md
 
 ## lint      all linters: style, types, rooms, contract
 lint: install-dev

@@ -7,10 +7,12 @@ import json
 import logging
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 from tests.fuzz.catalogue import all_targets
-from tests.fuzz.fuzzer import Tally, fuzz, shares, table
+from tests.fuzz.fuzzer import Tally, fuzz, shares
 from tests.fuzz.guided import guided
+from tests.fuzz.report import page, table
 from tests.fuzz.target import Target, seeded
 
 
@@ -23,6 +25,7 @@ def main() -> int:
     parser.add_argument("--target", action="append", help="These alone; may be given again.")
     parser.add_argument("--part", default="1/1", metavar="I/N", help="The I-th of N parts, to share between processes.")
     parser.add_argument("--json", action="store_true", help="Write JSON for a machine instead of a table.")
+    parser.add_argument("--table", type=Path, help="Write a page for docs/ here too.")
     parser.add_argument("--replay", metavar="TARGET:SEED:INDEX", help="One input, with its traceback.")
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
@@ -41,6 +44,8 @@ def main() -> int:
         json.dump([asdict(tally) for tally in tallies], sys.stdout, default=repr)
     else:
         print(table(tallies))
+    if arguments.table:
+        arguments.table.write_text(page(tallies, arguments.seed))
     return 1 if any(tally.findings for tally in tallies) else 0
 
 

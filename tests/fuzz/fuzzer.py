@@ -96,25 +96,6 @@ def shares(targets: Sequence[Target], inputs: int) -> Iterator[tuple[Target, int
         yield target, max(1, round(inputs * target.weight / total))
 
 
-def table(tallies: Sequence[Tally]) -> str:
-    """Return what a run found, a line each."""
-    head = (
-        f"{'target':24}{'inputs':>9}{'refused':>9}{'seconds':>9}{'slowest':>9}{'findings':>9}{'MiB from':>9}{'to':>6}"
-    )
-    rows = [
-        f"{t.target:24}{t.inputs:9}{t.refused:9}{t.seconds:9.1f}{t.slowest:9.3f}{len(t.findings):9}"
-        f"{t.memory_begin // MEBIBYTE:9}{t.memory_end // MEBIBYTE:6}"
-        for t in tallies
-    ]
-    total = (
-        f"{'all':24}{sum(t.inputs for t in tallies):9}{sum(t.refused for t in tallies):9}"
-        f"{sum(t.seconds for t in tallies):9.1f}{max(t.slowest for t in tallies):9.3f}"
-        f"{sum(len(t.findings) for t in tallies):9}"
-    )
-    found = [f"{f.name}: {f.problem} at {f.where}\n  {f.data[:200]!r}" for t in tallies for f in t.findings]
-    return "\n".join([head, *rows, total, *found])
-
-
 def resident() -> int:
     """Return the resident memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

@@ -17,6 +17,9 @@ from tests.fuzz.target import Target
 UNGUIDED = ("file-spectra.h5", "hdf5-contents", "eis-raster", "commands", "rest", "grpc")
 """Targets whose bytes are not what reaches their code: mutants alone are fed to them."""
 
+GUIDED = " (guided)"
+"""Ends the names of what was guided."""
+
 SECONDS = 3600.0
 REPORT = "coronium-fuzz: "
 """Before the line in which a run says what it did."""
@@ -42,7 +45,7 @@ def guided(targets: Sequence[Target], inputs: int, seed: int) -> Iterator[Tally]
 def _run(target: Target, inputs: int, seed: int) -> Tally:
     command = [sys.executable, "-W", "ignore", "-m", "tests.fuzz.atheris_targets", target.name]
     began = time.monotonic()
-    tally = Tally(f"{target.name} (guided)")
+    tally = Tally(f"{target.name}{GUIDED}")
     # The process ends without tidying up, and leaves an input that it stumbled over where it stands.
     with tempfile.TemporaryDirectory(prefix="coronium-guided-") as folder:
         done = subprocess.run(

@@ -189,8 +189,12 @@ def _read(data_file: Path) -> Raster:
                 raise SpectrumFormatError(
                     f"{data_file}: has no window {low:.2f}-{high:.2f} A; hinode-eis is the windows of {SAMPLE}"
                 )
-            with contextlib.redirect_stdout(io.StringIO()):
+            said = io.StringIO()
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
                 cube = eispac.read_cube(str(data_file), window=int(found[0]), apply_radcal=False)
+            if cube is None:
+                # eispac prints what it refuses.
+                raise SpectrumFormatError(f"{data_file}: eispac cannot read it ({' '.join(said.getvalue().split())})")
             meta = cube.meta
             windows[channel.name] = _window(cube, meta)
     except (KeyError, OSError, AttributeError) as error:
