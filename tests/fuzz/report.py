@@ -40,8 +40,9 @@ def page(tallies: Sequence[Tally], seed: int) -> str:
             "# What no one should send, sent",
             "",
             f"Written by `make fuzz` (seed {seed}, {seconds / 60:.0f} minutes). {made_by()} *Findings*: inputs that "
-            "did anything but pass or be refused. *Grew*: memory of the process from the first twentieth of the inputs to "
-            "the end. *By coverage*: inputs that atheris chose by what code they reach, in a process for each target.",
+            "did anything but pass or be refused. *Grew*: memory of the process from the first twentieth of the "
+            "inputs to the end. *By coverage*: inputs that atheris chose by what code they reach, in a process for "
+            "each target.",
             "",
             "| target | inputs | refused | slowest (s) | grew (MiB) | findings | by coverage | refused | findings |",
             "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
@@ -53,7 +54,7 @@ def page(tallies: Sequence[Tally], seed: int) -> str:
 
 
 def _row(plain: Tally, chosen: Tally | None) -> str:
-    grew = f"{(plain.memory_end - plain.memory_begin) / MEBIBYTE:.0f}" if plain.memory_end else ""
+    grew = round((plain.memory_end - plain.memory_begin) / MEBIBYTE) if plain.memory_end else ""
     own = [plain.target, plain.inputs, plain.refused, f"{plain.slowest:.2f}", grew, len(plain.findings)]
     others = [chosen.inputs, chosen.refused, len(chosen.findings)] if chosen else ["", "", ""]
     return f"| {' | '.join(map(str, own + others))} |"

@@ -26,21 +26,22 @@ class ControlTopic:
     """
 
     def __init__(self, delay: float = 0.001) -> None:
-        self.records: list[Outgoing] = []
         self.away = False
         self._delay = delay
+        self._kept: dict[bytes | None, Outgoing] = {}
+        self._unread: list[list[Outgoing]] = []
 
     def replica(self, name: str, stage: StageName = StageName.EXTRACTION) -> Control:
         """Return what one replica has of the topic."""
         control = Control(KAFKA, stage, name, self.produce)
-        read = 0
+        unread = list(self._kept.values())
+        self._unread.append(unread)
 
         async def catch_up(seconds: float = 30.0) -> None:
-            nonlocal read
             await asyncio.sleep(self._delay)
-            while read < len(self.records):
-                read += 1
-                control._on_record(0, self.records[read - 1].key, self.records[read - 1].value)
+            while unread:
+                record = unread.pop(0)
+                control._on_record(0, record.key, record.value)
 
         control._reader.catch_up = catch_up  # type: ignore[method-assign]
         return control
@@ -50,4 +51,7 @@ class ControlTopic:
         await asyncio.sleep(2 * self._delay)
         if self.away:
             raise Transient("no broker answers")
-        self.records += records
+        # Compacted: who comes late reads the last of each key.
+        self._kept |= {record.key: record for record in records}
+        for unread in self._unread:
+            unread += records
