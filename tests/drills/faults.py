@@ -12,7 +12,7 @@ from coronium.contract.topics import SPECTRA, StageName
 from tests.drills.fleet import STAGES
 from tests.drills.ledger import Chunk
 from tests.drills.postgresql import wait_until_it_answers
-from tests.drills.world import REPLICAS, World
+from tests.drills.world import DEADLINES, REPLICAS, World
 
 WITH_WORKER = (StageName.EXTRACTION, StageName.FITTING)
 SUCCESSION_SECONDS = 240.0
@@ -52,10 +52,12 @@ def _kill_worker(stage: StageName, world: World, chunk: Chunk) -> None:
 
 
 def _freeze(stage: StageName, world: World, chunk: Chunk) -> None:
-    """Stop a replica until its successor has finished everything, then let it go on."""
+    """Stop a replica beyond the rebalance timeout and until its successor has finished, then let it go on."""
     replica = world.fleet.any(stage)
     replica.send(signal.SIGSTOP)
+    until = time.monotonic() + float(DEADLINES["REBALANCE_SECONDS"]) + 1.0
     succeeded = world.wait_for(chunk, SUCCESSION_SECONDS)
+    time.sleep(max(0.0, until - time.monotonic()))
     replica.send(signal.SIGCONT)
     assert succeeded, f"nobody did the work of {replica.name}"
 

@@ -144,3 +144,17 @@ def test_who_only_says_that_a_record_is_redriven_closes_no_letter_of_others(
     # Nor does it stand in the way of the true copy.
     Store(engine).write([after_replay(letter("fitting", FEATURES, 30), "coronium.fitting.dead-letters.v1", said)])
     assert ("ingestion", SPECTRA, 7) not in open_places(engine)
+
+
+def test_a_letter_of_another_record_in_the_same_place_stands_for_itself(engine: Engine) -> None:
+    first, second = letter("fitting", FEATURES, 7), letter("fitting", FEATURES, 7, b"\xff another log's record")
+    second.failed_at.FromSeconds(first.failed_at.seconds + 60)
+    Store(engine).write([entry(first)])
+    Store(engine).write([after_replay(posterior(), POSTERIORS, at(FEATURES, 7))])
+    assert open_places(engine) == []
+    # The log lost its end, and was written on.
+    Store(engine).write([entry(second)])
+    assert open_places(engine) == [("fitting", FEATURES, 7)]
+    assert DeadLetter.FromString(Queries(engine).dead_letters("", 0, "").messages[0]).value == second.value
+    Store(engine).write([entry(first)])
+    assert DeadLetter.FromString(Queries(engine).dead_letters("", 0, "").messages[0]).value == second.value

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -152,3 +153,19 @@ async def test_of_an_attempt_taken_back_the_earlier_ones_stay() -> None:
     assert scene.broker.counted == {KEY: 1}
     await scene.broker.write(scene.attempts.done(SUSPECT))
     assert scene.broker.counted == {}
+
+
+def test_attempts_of_a_log_that_lost_its_end_count_for_nothing_that_is_written_next() -> None:
+    attempts = Attempts(KafkaSettings(bootstrap_servers="nowhere:1"), StageName.EXTRACTION)
+    partition, other = (SUSPECT.topic, SUSPECT.partition), replace(SUSPECT, partition=1)
+    for incoming in (SUSPECT, other):
+        for _ in range(3):
+            attempts.attempt(incoming)
+    assert [record.value for record in attempts.go_back({partition: 0, (other.topic, 1): 0})] != []
+    assert attempts.made(SUSPECT) == 3, "the same log: the same records"
+    records = attempts.go_back({partition: 0}, [partition])
+    assert [record.key for record in records if record.value is None] == [KEY]
+    assert attempts.made(SUSPECT) == 0
+    assert attempts.made(other) == 3
+    # Where the broker did not take it, it is said again.
+    assert attempts.go_back({partition: 0}, [partition]) == records

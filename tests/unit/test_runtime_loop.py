@@ -53,7 +53,6 @@ class Broker:
 
     async def expect(self, stored: Any) -> dict[tuple[str, int], Start]:
         starts = {tp: Start(self.committed.get(tp, 0)) for tp in self.partitions()} | self.begins
-        self.doubt = False
         self._positions = Positions({tp: begin.offset for tp, begin in starts.items()}, lambda: self.now)
         return starts
 
@@ -65,6 +64,9 @@ class Broker:
 
     def doubts(self) -> bool:
         return self.doubt
+
+    def trust(self) -> None:
+        self.doubt = False
 
     async def go_back(self, starts: dict[tuple[str, int], int]) -> bool:
         return await self.commit(starts)
@@ -93,7 +95,7 @@ class NoAttempts:
     def done(self, incoming: Incoming) -> list[Any]:
         return []
 
-    def go_back(self, starts: Any) -> list[Any]:
+    def go_back(self, starts: Any, anew: Any) -> list[Any]:
         return []
 
 

@@ -77,7 +77,17 @@ def test_a_gap_that_nothing_confirms_is_read_again_after_a_while() -> None:
         ("also where the whole part has gone", 50, 80, 90, 20, Start(50, lost=60)),
         ("a store of another log begins at the beginning", 50, 0, 90, 1000, Start(0, behind=True)),
         ("a new group with a store begins at the beginning", None, 5, 90, 40, Start(5)),
-        ("a log that nobody doubts is not asked for its end", 50, 0, None, None, Start(50)),
+    ],
+)
+def test_a_partition_goes_on_where_nothing_is_missed(
+    promise: str, committed: int | None, earliest: int, end: int, stored: int | None, result: Start
+) -> None:
+    assert start(committed, earliest, end, stored) == result, promise
+
+
+@pytest.mark.parametrize(
+    ("promise", "committed", "earliest", "end", "stored", "result"),
+    [
         ("a log that ends at the commit is whole", 50, 0, 50, None, Start(50)),
         ("a log that was cut short is read from its beginning", 50, 0, 40, None, Start(0, True, cut_short=True)),
         ("also where it begins later", 50, 30, 40, None, Start(30, True, cut_short=True)),
@@ -85,10 +95,15 @@ def test_a_gap_that_nothing_confirms_is_read_again_after_a_while() -> None:
         ("a store that is behind as well has", 50, 30, 40, 10, Start(30, True, 20, cut_short=True)),
     ],
 )
-def test_a_partition_goes_on_where_nothing_is_missed(
+def test_a_log_that_is_doubted_is_read_again_where_it_is_shorter(
     promise: str, committed: int | None, earliest: int, end: int, stored: int | None, result: Start
 ) -> None:
-    assert start(committed, earliest, end, stored) == result, promise
+    assert start(committed, earliest, end, stored, doubted=True) == result, promise
+
+
+def test_an_end_that_no_reading_confirms_is_no_reason_to_go_back() -> None:
+    # The embedded broker answers too low.
+    assert start(40, 0, 37, 40) == start(40, 0, 37, None) == Start(40)
 
 
 def test_a_partition_that_goes_back_is_read_again_until_something_comes() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from coronium.contract.headers import REPLAY_OF_HEADER, Headers, Place, digest
@@ -121,6 +121,7 @@ def write_dead_letter(session: Session, row: dict[str, Any], change: int) -> boo
     change : int
         Number of the change.
     """
+    _make_room(session, row)
     insertion = insert(session, StoredDeadLetter).values(**row, position=change, resolved_by=_beaten_by(session, row))
     # The same message set aside twice is one dead letter, told by the later attempt.
     told_by = ("reason", "detail", "attempts", "failed_at", "message")
@@ -130,6 +131,16 @@ def write_dead_letter(session: Session, row: dict[str, Any], change: int) -> boo
         where=insertion.excluded.failed_at > StoredDeadLetter.failed_at,
     ).returning(StoredDeadLetter.position)
     return session.execute(upsert).scalar() == change
+
+
+def _make_room(session: Session, row: dict[str, Any]) -> None:
+    """Delete an earlier dead letter of another record in the same place: its log lost its end, and was written on."""
+    columns = ("stage", "source_topic", "source_partition", "source_offset")
+    here = [getattr(StoredDeadLetter, column) == row[column] for column in columns]
+    earlier = select(StoredDeadLetter.message).where(*here, StoredDeadLetter.failed_at < row["failed_at"])
+    message = session.execute(earlier).scalar()
+    if message is not None and _inside(message) != _inside(row["message"]):
+        session.execute(delete(StoredDeadLetter).where(*here))
 
 
 def _resolve(session: Session, outcome: str, *where: ColumnElement[bool]) -> None:

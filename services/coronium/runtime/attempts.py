@@ -14,7 +14,7 @@ is owed to it.
 """
 
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 from google.protobuf.wrappers_pb2 import UInt64Value
@@ -68,14 +68,24 @@ class Attempts:
             ends[key] = max(ends.get(key, 0), incoming.offset + 1)
         return [self._record(key, end) for key, end in ends.items()]
 
-    def go_back(self, starts: Mapping[tuple[str, int], int]) -> list[Outgoing]:
+    def go_back(self, starts: Mapping[tuple[str, int], int], anew: Collection[tuple[str, int]] = ()) -> list[Outgoing]:
         """Return what takes back the marks of partitions that are read again from these offsets.
 
         Nobody died over the records that follow: they were done once. To be acknowledged before the group's
         commit goes back, so that no process ever finds the old mark above the new commit.
+
+        Parameters
+        ----------
+        starts : mapping of (topic, partition) to int
+        anew : collection of (topic, partition)
+            Those of them whose log has other records now: attempts of what stood there count for none of them.
         """
         self._begun.update(starts)
-        return [self._record(self._key(*tp), offset) for tp, offset in starts.items()]
+        logs = tuple(self._key(*tp) + b"/" for tp in anew)
+        others = [key for key in self._counts if key.startswith(logs)]
+        self._owed.update(dict.fromkeys(others, 0))
+        marks = [self._record(self._key(*tp), offset) for tp, offset in starts.items()]
+        return marks + [self._deleted(key) for key in others]
 
     def attempt(self, incoming: Incoming) -> list[Outgoing]:
         """Return what must be acknowledged before a record is worked on alone; counts the attempt."""

@@ -47,7 +47,7 @@ PRODUCE_SECONDS = 20.0
 METADATA_MILLISECONDS = 30_000
 
 DOUBT_SECONDS = 10.0
-"""How often at most the broker is asked whether a log has become shorter."""
+"""How often at most the broker is asked whether one log has become shorter."""
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class StreamClient:
         self._sources = [topics.name(topic) for topic in stage.sources]
         self._positions = Positions()
         self._doubted: set[tuple[str, int]] = set()
-        self._asked = -math.inf
+        self._asked: dict[tuple[str, int], float] = {}
 
     def subscribe(
         self,
@@ -234,10 +234,10 @@ class StreamClient:
         except KafkaError as error:
             raise Transient(f"the group's offsets cannot be read: {error!r}") from error
         starts: dict[tuple[str, int], Start] = {
-            tp: start(offset, earliest.get(tp, 0), ends.get(tp), stored.get(tp)) for tp, offset in committed.items()
+            tp: start(offset, earliest.get(tp, 0), ends.get(tp, 0), stored.get(tp), tp in self._doubted)
+            for tp, offset in committed.items()
         }
         self._positions = Positions({tp: begin.offset for tp, begin in starts.items()})
-        self._doubted.clear()
         return starts
 
     async def go_back(self, starts: Mapping[tuple[str, int], int]) -> bool:
@@ -258,19 +258,21 @@ class StreamClient:
         return verdict == "take"
 
     def doubts(self) -> bool:
-        """Whether a log seems to end before where we go on; `expect` then asks the broker. Call now and then.
+        """Whether a log seems to end before where we go on, or seemed to since `trust`. Call often.
 
-        What was read last may be older than a change of the leader, so it is a doubt and no knowledge.
+        What was read last may be older than a change of the leader, so it is a doubt and no knowledge: `expect` asks
+        the broker. A doubt stays, because a log that grows would hide it.
         """
-        now = time.monotonic()
-        if now - self._asked > DOUBT_SECONDS:
-            ends = self._ends()
-            self._doubted = {
-                tp for tp, expected in self._positions.expected.items() if expected > ends.get(tp, expected)
-            }
-            if self._doubted:
-                self._asked = now
+        now, ends = time.monotonic(), self._ends()
+        for tp, offset in self._positions.expected.items():
+            if offset > ends.get(tp, offset) and now - self._asked.get(tp, -math.inf) > DOUBT_SECONDS:
+                self._asked[tp] = now
+                self._doubted.add(tp)
         return bool(self._doubted)
+
+    def trust(self) -> None:
+        """Let the doubts go: all that followed from them is done."""
+        self._doubted.clear()
 
     async def insist(self) -> None:
         """Read again over gaps that were not confirmed for a while. Call now and then."""

@@ -26,6 +26,7 @@ from coronium.runtime.stage import Incoming, Stage, WentBack
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.25
+_LOOK_SECONDS = 1.0
 _CANCEL_SECONDS = 5.0
 
 
@@ -121,7 +122,8 @@ class StageLoop:
             if not batch or self._leave.is_set():
                 continue
             self._settling = asyncio.create_task(self._settler.settle(batch), name="settle a batch")
-            await asyncio.wait({self._settling})
+            while not (await asyncio.wait({self._settling}, timeout=_LOOK_SECONDS))[0]:
+                self._client.doubts()
             settled, self._settling = self._settling, None
             try:
                 settled.result()
@@ -163,9 +165,10 @@ class StageLoop:
             batch.clear()
         if not batch:
             await self._idle()
+        doubts = self._client.doubts()
         if not self.paused and not self._leave.is_set():
             await self._client.insist()
-            if self._client.joined and self._client.doubts():
+            if doubts and self._client.joined:
                 batch.clear()
                 await self._begin_again()
         metrics.QUEUE_DEPTH.set(self._waiting.qsize())
@@ -207,12 +210,14 @@ class StageLoop:
         stored = await self._stage.positions(partitions)
         starts, _ = await asyncio.gather(self._client.expect(stored), self._attempts.assigned(partitions))
         await self._stage.assigned(partitions)
-        self._report(starts)
         back = {partition: begin.offset for partition, begin in starts.items() if begin.behind}
         if back:
-            await self._client.produce([(record, None) for record in self._attempts.go_back(back)])
+            anew = [partition for partition, begin in starts.items() if begin.cut_short]
+            await self._client.produce([(record, None) for record in self._attempts.go_back(back, anew)])
             if not await self._client.go_back(back):
                 raise Abandoned
+        self._report(starts)
+        self._client.trust()
 
     def _report(self, starts: dict[Partition, Start]) -> None:
         """Tell where the stage's own store was behind, and what it cannot get back."""

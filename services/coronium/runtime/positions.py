@@ -39,32 +39,32 @@ class Start:
     cut_short: bool = False
 
 
-def start(committed: int | None, earliest: int, end: int | None, stored: int | None) -> Start:
+def start(committed: int | None, earliest: int, end: int, stored: int | None, doubted: bool = False) -> Start:
     """Say where a partition goes on, from what the group, the log and the stage's own store know.
 
     The group's commit is the rule. A store that is behind it was restored, or made anew, and goes back to where it
     stands; one that is ahead of it gets some records twice, which does not hurt.
 
     A log that ends before the commit has lost records, and nobody knows which of those that it has are new: all are
-    read again.
+    read again. What the broker says of the end is believed where what was read says so too: some answer too low.
 
     Parameters
     ----------
     committed : int or None
         The group's next offset.
-    earliest : int
-        The log's first offset.
-    end : int or None
-        The one after its last; None where nobody has asked, which needs no store and no doubt of the log.
+    earliest, end : int
+        The log's first offset and the one after its last.
     stored : int or None
         The store's next offset; None where the stage keeps none.
+    doubted : bool
+        Whether the log seemed to end before the commit when it was read.
     """
     group = earliest if committed is None else committed
-    if end is not None and group > end:
+    if doubted and group > end:
         return Start(earliest, True, max(earliest - stored, 0) if stored is not None else 0, True)
     if stored is None:
         return Start(group)
-    if end is not None and stored > max(end, group):
+    if stored > max(end, group):
         # The topic was made anew since: these are positions in another log.
         stored = 0
     offset = min(group, max(stored, earliest))
