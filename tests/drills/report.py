@@ -16,11 +16,10 @@ _HEAD = (
 
 def page(strikes: list[Strike]) -> str:
     """Return the page of the drill, in Markdown."""
-    commits = dict.fromkeys(strike.commit for strike in strikes)
     parts = [
         "# The drill: every fault while spectra are on their way",
         "",
-        f"Written by `make drill` at commit {', '.join(commits)}, on {psutil.cpu_count()} cores of "
+        f"Written by `make drill` on {psutil.cpu_count()} cores of "
         f"{platform.machine()}: "
         f"{BROKERS} brokers (replication 3, two in sync at least), PostgreSQL, {REPLICAS} replicas of each stage, "
         f"{PARTITIONS} partitions, simulated {INSTRUMENT} spectra of S/N 1 to 10. After each fault every spectrum of "
@@ -33,7 +32,8 @@ def page(strikes: list[Strike]) -> str:
     for rung, title in (("network", "With the network's word as the result"), ("nuts", "With the full fit")):
         own = [strike for strike in strikes if strike.rung == rung]
         if own:
-            parts += ["", f"## {title}", "", *_table(own)]
+            commits = dict.fromkeys(strike.commit for strike in own)
+            parts += ["", f"## {title}", "", f"At commit {', '.join(commits)}.", "", *_table(own)]
     return "\n".join(parts) + "\n"
 
 
