@@ -56,16 +56,21 @@ def _of(path: Path, seed: Callable[[], bytes], weight: int) -> Target:
 def _reading(path: Path, read: Callable[[Path], list[Spectrum]]) -> Callable[[bytes], str]:
     def run(data: bytes) -> str:
         path.write_bytes(data)
-        try:
-            for spectrum in read(path):
-                as_message(spectrum)
-        except (SpectrumFormatError, SpectrumRejected) as refusal:
-            if "\n" in str(refusal) or not str(refusal).strip():
-                raise AssertionError(f"not one sentence: {refusal!r}") from None
-            return REFUSED
-        return PASSED
+        return judged(lambda: read(path))
 
     return run
+
+
+def judged(read: Callable[[], list[Spectrum]]) -> str:
+    """Read spectra as who publishes them does, and say whether they were used; a refusal must be one sentence."""
+    try:
+        for spectrum in read():
+            as_message(spectrum)
+    except (SpectrumFormatError, SpectrumRejected) as refusal:
+        if "\n" in str(refusal) or not str(refusal).strip():
+            raise AssertionError(f"not one sentence: {refusal!r}") from None
+        return REFUSED
+    return PASSED
 
 
 def _draw_contents(random: random.Random) -> bytes:

@@ -227,10 +227,10 @@ class StreamClient:
                 TP(*tp): await thread.call_thread(consumer.committed, tp) for tp in self.app.consumer.assignment()
             }
             # One request for all: it waits behind a fetch of up to 1.5 s on the same connection.
-            doubted = [tp for tp in committed if tp in stored or tp in self._doubted]
-            unsure = [tp for tp, offset in committed.items() if offset is None or tp in doubted]
+            measured = [tp for tp in committed if tp in stored or tp in self._doubted]
+            unsure = [tp for tp, offset in committed.items() if offset is None or tp in measured]
             earliest = await thread.earliest_offsets(*unsure) if unsure else {}
-            ends = await thread.call_thread(consumer.end_offsets, doubted) if doubted else {}
+            ends = await thread.call_thread(consumer.end_offsets, measured) if measured else {}
         except KafkaError as error:
             raise Transient(f"the group's offsets cannot be read: {error!r}") from error
         starts: dict[tuple[str, int], Start] = {
