@@ -13,6 +13,7 @@ from coronium.runtime.auth.exposure import check_exposure
 from coronium.runtime.auth.gate import Gate
 from coronium.runtime.errors import StartError
 from coronium.runtime.grpc_guard import Guard
+from coronium.runtime.logging import silence_dangling
 from coronium.runtime.settings import AuthSettings, GrpcSettings
 
 Register = Callable[[grpc.aio.Server], str]
@@ -72,6 +73,7 @@ class GrpcServer:
         self._settings = settings
         self._credentials = _read_credentials(settings) if settings.certificate_file else None
         self._gate = Gate(auth, strangers=max(1, settings.max_calls // _STRANGERS_SHARE))
+        silence_dangling()
         self._server = grpc.aio.server(
             interceptors=[Guard(self._gate, settings)],
             options=[

@@ -18,6 +18,10 @@ LIBRARIES = ("faust", "mode", "aiokafka", "kafka", "asyncio", "grpc")
 WIRE = ("aiokafka.conn", "kafka.net.connection", "kafka.protocol.parser")
 """Loggers that write every byte of a conversation at level debug, a password among them: they never do."""
 
+DANGLING = ("grpc._cython.cygrpc",)
+"""Loggers that at level debug name an object that is being freed: who keeps the record (pytest does, or a handler with
+a queue) keeps a pointer to nothing, and the process dies of it later. grpc.aio does so with a server that never ran."""
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -51,6 +55,12 @@ def configure(service: str, replica: str, level: str) -> None:
     handler.setFormatter(JsonFormatter(service, replica))
     logging.getLogger().handlers[:] = [handler]
     set_level(level)
+
+
+def silence_dangling() -> None:
+    """Keep loggers that hand out what is being freed from doing so."""
+    for name in DANGLING:
+        logging.getLogger(name).setLevel("INFO")
 
 
 def set_level(level: str) -> None:
