@@ -22,22 +22,17 @@ demo: $(VENV)/.prepared
 up: install
 	$(BIN)/coronium up
 
-# Half of the tests wait for a broker: two processes use two cores well. Those with brokers have processes of their own,
-# in which no server of a unit test has run: what is left of one is no business of a Kafka client's threads.
+# Half of the tests wait for a broker: two processes use two cores well.
 TEST_PROCESSES ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --durations=10
-WITH_BROKERS = tests/drills tests/fuzz tests/kafka tests/stream
-WITHOUT = tests/science tests/unit
 
 ## test      the test suite without the long science runs, TEST_PROCESSES (2) at a time
 test: install-dev
-	$(PYTEST) -m "not slow" $(WITH_BROKERS)
-	$(PYTEST) -m "not slow" $(WITHOUT)
+	$(PYTEST) -m "not slow"
 
 ## test-all  everything, the long science runs too
 test-all: install-dev
-	$(PYTEST) $(WITH_BROKERS)
-	$(PYTEST) $(WITHOUT)
+	$(PYTEST)
 
 ## fuzz      a million inputs that no one should send, to everything that reads (ten minutes): docs/tables/fuzz.md
 fuzz: install-dev
