@@ -22,9 +22,9 @@ demo: $(VENV)/.prepared
 up: install
 	$(BIN)/coronium up
 
-# Half of the tests wait for a broker: two processes use two cores well.
+# Half of the tests wait for a broker: two processes use two cores well, when the files that take long come first.
 TEST_PROCESSES ?= 2
-PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --durations=10
+PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations=10
 
 ## test      the test suite without the long science runs, TEST_PROCESSES (2) at a time
 test: install-dev

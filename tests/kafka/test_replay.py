@@ -9,6 +9,7 @@ import pytest
 
 from coronium.contract.headers import REPLAY_ID_HEADER, REPLAY_OF_HEADER, TRACE_ID_HEADER, Headers
 from coronium.contract.topics import DEAD_LETTERS, FEATURES, POSTERIORS, SPECTRA, StageName
+from coronium.v1.dead_letter_pb2 import DeadLetter, DeadLetterReason
 from tests.kafka.stored import Start, answer, committed, coronium, open_letters, results, start, start_results
 from tests.stream.broker import Stream
 from tests.stream.service import Service, eventually
@@ -137,6 +138,29 @@ def test_a_redriven_record_s_result_closes_its_dead_letter_and_each_letter_is_se
     eventually(lambda: committed(stream, POSTERIORS) == 5, 30, "their results")
     assert len(results(sqlite_url)) == 3
     assert len(open_letters(sqlite_url)) == 1
+
+
+def test_another_record_that_came_to_stand_in_the_place_of_one_that_was_replayed_is_replayed_too(
+    stream: Stream,
+) -> None:
+    def set_aside(value: bytes) -> None:
+        letter = DeadLetter(
+            stage=FITTING,
+            source_topic=stream.name(FEATURES),
+            source_partition=1,
+            source_offset=7,
+            value=value,
+            reason=DeadLetterReason.DEAD_LETTER_REASON_INTERNAL,
+        )
+        stream.publish(DEAD_LETTERS[FITTING], [(b"star", letter.SerializeToString())])
+
+    set_aside(b"before the log lost its end")
+    assert replay(stream, "--dead-letters")["records"] == 1
+    set_aside(b"after it")
+    told = replay(stream, "--dead-letters")
+    assert (told["records"], told["skipped"]) == (1, {"replayed before": 1})
+    assert [record.value for record in stream.records(FEATURES)] == [b"before the log lost its end", b"after it"]
+    assert replay(stream, "--dead-letters")["skipped"] == {"replayed before": 2}
 
 
 def test_a_period_is_replayed_twice_over_under_new_models_and_nothing_doubles(

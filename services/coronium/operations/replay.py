@@ -202,7 +202,7 @@ class _Sender:
         future.get(_TIMEOUT_SECONDS)
         if candidate.stage:
             note = StringValue(value=self._replay_id).SerializeToString()
-            key = note_key(candidate.stage, candidate.place)
+            key = note_key(candidate.stage, candidate.place, candidate.value)
             self._pending_notes.append(self._producer.send(self._notes, note, key=key))
         self.summary.count(candidate)
         self._on_sent()

@@ -28,9 +28,12 @@ REPLAYED, DIED_AGAIN, FOREIGN, UNREADABLE = (
 """Why a dead letter that was asked for is passed over."""
 
 
-def note_key(stage: str, place: Place) -> bytes:
-    """Return the key under which the replay of a dead letter is noted."""
-    return f"{stage}/{place}".encode()
+def note_key(stage: str, place: Place, value: bytes) -> bytes:
+    """Return the key under which the replay of a dead letter is noted.
+
+    The record's bytes are part of it: where a log has lost its end, another record comes to stand in the same place.
+    """
+    return f"{stage}/{place}/{digest(value)}".encode()
 
 
 @dataclass(frozen=True)
@@ -106,38 +109,36 @@ class DeadLetters:
             if place_of(record) in chosen:
                 yield _of_letter(DeadLetter.FromString(record.value), record)
 
-    def _choose(self, wanted: LetterFilter, noted: set[bytes]) -> dict[tuple[str, Place], Place]:
-        """Return where the letters stand that are to be replayed, by stage and source."""
-        chosen: dict[tuple[str, Place], Place] = {}
-        died_again: set[tuple[str, Place, str]] = set()
-        inside: dict[tuple[str, Place], str] = {}
+    def _choose(self, wanted: LetterFilter, noted: set[bytes]) -> dict[bytes, Place]:
+        """Return where the letters stand that are to be replayed, by the keys of their notes."""
+        chosen: dict[bytes, Place] = {}
+        died_again: set[bytes] = set()
         for record in records(self._consumer, self._ranges):
             try:
                 letter = DeadLetter.FromString(record.value or b"")
             except DecodeError:
                 self.skipped[UNREADABLE] += 1
                 continue
-            source = Place(letter.source_topic, letter.source_partition, letter.source_offset)
             first = original_of(letter.headers)
             if first is not None:
                 # Of the same bytes: a publisher's headers may name any record.
-                died_again.add((letter.stage, first, digest(letter.value)))
+                died_again.add(note_key(letter.stage, first, letter.value))
             if not wanted.takes(letter):
                 continue
             if letter.source_topic not in self._writable:
                 self.skipped[FOREIGN] += 1
             else:
                 # The same record set aside twice is one dead letter.
-                chosen[letter.stage, source] = place_of(record)
-                inside[letter.stage, source] = digest(letter.value)
-        for stage, source in list(chosen):
-            if (stage, source, inside[stage, source]) in died_again:
+                source = Place(letter.source_topic, letter.source_partition, letter.source_offset)
+                chosen[note_key(letter.stage, source, letter.value)] = place_of(record)
+        for key in list(chosen):
+            if key in died_again:
                 self.skipped[DIED_AGAIN] += 1
-            elif note_key(stage, source) in noted and not wanted.again:
+            elif key in noted and not wanted.again:
                 self.skipped[REPLAYED] += 1
             else:
                 continue
-            del chosen[stage, source]
+            del chosen[key]
         return chosen
 
 
