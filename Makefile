@@ -22,7 +22,8 @@ demo: $(VENV)/.prepared
 up: install
 	$(BIN)/coronium up
 
-# Half of the tests wait for a broker: two processes use two cores well, when the files that take long come first.
+# Half of the tests wait for a broker: two processes use two cores well, in the order of
+# the folders: the short files of tests/unit fill what the long ones leave.
 TEST_PROCESSES ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations=10
 

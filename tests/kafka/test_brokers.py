@@ -1,5 +1,6 @@
 """Brokers that end: three with two copies in sync, of which any one may go."""
 
+import contextlib
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,13 +32,11 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def leader(cluster: Cluster, stream: Stream) -> int:
     """Return the node that leads partition 0; -1 while nobody does, or those who are asked do not know."""
-    admin = KafkaAdminClient(bootstrap_servers=cluster.addresses)
     try:
-        (topic,) = admin.describe_topics([stream.name(SPECTRA)])
+        with contextlib.closing(KafkaAdminClient(bootstrap_servers=cluster.addresses)) as admin:
+            (topic,) = admin.describe_topics([stream.name(SPECTRA)])
     except KafkaError:
         return -1
-    finally:
-        admin.close()
     return next(p["leader_id"] for p in topic["partitions"] if p["partition_index"] == 0)
 
 

@@ -1,10 +1,12 @@
 """Every change of the desired state that was answered holds, whoever else changes it at the moment."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from coronium.runtime import logging as logs
 from coronium.runtime.application import _Application
 from coronium.runtime.stage import Outgoing, Transient
 from coronium.v1.control_pb2 import DesiredState
@@ -61,6 +63,16 @@ async def test_a_change_that_others_always_overtake_is_refused(topic: ControlTop
     assert not control.desired.paused
 
 
+@pytest.fixture
+def level_of_logs() -> Iterator[None]:
+    """The level is the process's: what this test sets is nobody else's."""
+    levels = {name: logging.getLogger(name).level for name in ("", *logs.LIBRARIES, *logs.WIRE)}
+    yield
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+@pytest.mark.usefixtures("level_of_logs")
 async def test_a_stage_stopped_by_its_failures_stays_stopped_until_a_resume_also_where_no_one_could_be_told(
     topic: ControlTopic,
 ) -> None:

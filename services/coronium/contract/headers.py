@@ -5,6 +5,7 @@ without headers (from a user's own producer) is of the current schema and starts
 """
 
 import hashlib
+import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -34,6 +35,9 @@ class UnknownSchema(ValueError):
     """The record was written under a schema this software does not know."""
 
 
+_PLACE = re.compile(r"(?P<topic>[^/]{1,249})/(?P<partition>[0-9]{1,10})/(?P<offset>[0-9]{1,19})")
+
+
 @dataclass(frozen=True, order=True)
 class Place:
     """Where a record stands; written ``topic/partition/offset``.
@@ -54,12 +58,13 @@ class Place:
 
     @classmethod
     def parse(cls, text: str) -> "Place | None":
-        """Read what `str` wrote; None where it is something else."""
-        topic, _, numbers = text.partition("/")
-        partition, _, offset = numbers.partition("/")
-        if topic and partition.isdecimal() and offset.isdecimal():
-            return cls(topic, int(partition), int(offset))
-        return None
+        """Read what `str` wrote; None where it is something else, or no place that Kafka could have."""
+        # Anybody may have written it: Python refuses to read thousands of digits, and databases what needs 65 bits.
+        found = _PLACE.fullmatch(text)
+        if found is None:
+            return None
+        place = cls(found["topic"], int(found["partition"]), int(found["offset"]))
+        return place if place.partition < 2**31 and place.offset < 2**63 else None
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ ATTEMPTS = Topic(
 
 REPLAYS = Topic(
     "replays.v1",
-    "stage/topic/partition/offset of a dead letter's record",
+    "stage/topic/partition/offset/SHA-256 of a dead letter's record",
     "google.protobuf.StringValue (the replay that redrove it)",
     # A note outlives its dead letter, which was written before it.
     Kept.DEAD_LETTERS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,8 @@ class TopicPart:
     """The records of a topic between two offsets or times.
 
     A copy that an earlier replay has put into the topic is passed over where its original is replayed as well, so that
-    the same period twice over does not double what there is to do.
+    the same period twice over does not double what there is to do. Where a log has lost its end, another record may
+    stand in the original's place: their bytes tell.
 
     Parameters
     ----------
@@ -74,15 +76,24 @@ class TopicPart:
         self.skipped.clear()
         by_partition = {(part.topic, part.partition): part for part in self.within}
         other_time: set[Place] = set()
+        # A million records are eight megabytes.
+        hashes = {key: array("q", bytes(8 * len(part))) for key, part in by_partition.items()}
         for record in records(self.consumer, self.within):
             place, headers = place_of(record), headers_of(record)
+            here = (record.topic, record.partition)
+            hashes[here][record.offset - by_partition[here].start] = hash(record.value)
             if not self._of_that_time(record.timestamp / 1000):
                 other_time.add(place)
                 continue
             original = original_of(headers)
             if original is not None and original not in other_time:
-                part = by_partition.get((original.topic, original.partition))
-                if part is not None and original.offset in part:
+                there = (original.topic, original.partition)
+                part = by_partition.get(there)
+                if (
+                    part is not None
+                    and original.offset in part
+                    and hashes[there][original.offset - part.start] == hash(record.value)
+                ):
                     self.skipped[COPY] += 1
                     continue
             if record.value is not None:

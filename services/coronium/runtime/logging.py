@@ -19,8 +19,8 @@ WIRE = ("aiokafka.conn", "kafka.net.connection", "kafka.protocol.parser")
 """Loggers that write every byte of a conversation at level debug, a password among them: they never do."""
 
 DANGLING = ("grpc._cython.cygrpc",)
-"""Loggers that at level debug name an object that is being freed: who keeps the record (pytest does, or a handler with
-a queue) keeps a pointer to nothing, and the process dies of it later. grpc.aio does so with a server that never ran."""
+"""Loggers whose debug records name an object that is being freed: who keeps such a record (pytest does, or a handler
+with a queue) keeps a pointer to nothing, and the process dies of it later. grpc.aio's is a server that never ran."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -58,9 +58,13 @@ def configure(service: str, replica: str, level: str) -> None:
 
 
 def silence_dangling() -> None:
-    """Keep loggers that hand out what is being freed from doing so."""
+    """Drop the debug records of loggers that hand out what is being freed; their levels stay as they are."""
     for name in DANGLING:
-        logging.getLogger(name).setLevel("INFO")
+        logging.getLogger(name).addFilter(_above_debug)
+
+
+def _above_debug(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
 
 
 def set_level(level: str) -> None:
