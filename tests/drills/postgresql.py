@@ -1,5 +1,6 @@
 """A PostgreSQL server of the drill's own, on a file system that can be made full."""
 
+import contextlib
 import getpass
 import os
 import pwd
@@ -17,6 +18,7 @@ SYSTEM_USER = "pgserver"
 """PostgreSQL does not run as root: where we are, this user runs it."""
 STEP_MIB = 64
 """Size of the file system, and by how much it grows when the drill's data need it."""
+_TRIES_TO_FILL = 300
 OPTIONS = (
     "-c fsync=off -c full_page_writes=off -c max_wal_size=16MB -c min_wal_size=4MB"
     # No Unix socket: its path may have 107 bytes only, fewer than a test's directory.
@@ -108,15 +110,19 @@ class Database:
 
     def fill(self) -> None:
         """Leave no room on the file system."""
-        used, _ = self._usage()
-        self._resize(used)
+        # The server writes meanwhile, and a file system is not made smaller than what it holds.
+        for _ in range(_TRIES_TO_FILL):
+            with contextlib.suppress(subprocess.CalledProcessError):
+                self._resize(self._usage()[0])
+                return
+        raise OSError(f"{self._directory} cannot be made full")
 
     def _usage(self) -> tuple[int, int]:
         found = os.statvfs(self._directory)
         return (found.f_blocks - found.f_bfree) * found.f_frsize, found.f_bavail * found.f_frsize
 
     def _resize(self, size: int) -> None:
-        subprocess.run(["mount", "-o", f"remount,size={size}", self._directory], check=True)
+        subprocess.run(["mount", "-o", f"remount,size={size}", self._directory], check=True, capture_output=True)
 
     def _mount(self) -> None:
         """Lay a small tmpfs under the data where we may."""
