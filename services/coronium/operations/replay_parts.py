@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from kafka import KafkaConsumer
 
-from coronium.contract.headers import Place
 from coronium.contract.topics import Topic
 from coronium.operations.replay_sources import Candidate, headers_of, original_of, place_of
 from coronium.operations.topic_ranges import Range, ranges, records
@@ -74,26 +73,19 @@ class TopicPart:
     def candidates(self) -> Iterator[Candidate]:
         """Yield the records."""
         self.skipped.clear()
-        by_partition = {(part.topic, part.partition): part for part in self.within}
-        other_time: set[Place] = set()
-        # A million records are eight megabytes.
-        hashes = {key: array("q", bytes(8 * len(part))) for key, part in by_partition.items()}
+        parts = {part.partition: part for part in self.within}
+        # What is sent, by offset; nothing has the hash 0. A million records are eight megabytes.
+        hashes = {number: array("q", bytes(8 * len(part))) for number, part in parts.items()}
         for record in records(self.consumer, self.within):
-            place, headers = place_of(record), headers_of(record)
-            here = (record.topic, record.partition)
-            hashes[here][record.offset - by_partition[here].start] = hash(record.value)
             if not self._of_that_time(record.timestamp / 1000):
-                other_time.add(place)
                 continue
+            place, headers = place_of(record), headers_of(record)
+            own = hash(record.value) or 1
+            hashes[place.partition][place.offset - parts[place.partition].start] = own
             original = original_of(headers)
-            if original is not None and original not in other_time:
-                there = (original.topic, original.partition)
-                part = by_partition.get(there)
-                if (
-                    part is not None
-                    and original.offset in part
-                    and hashes[there][original.offset - part.start] == hash(record.value)
-                ):
+            if original is not None and original.topic == place.topic and original.partition in parts:
+                part = parts[original.partition]
+                if original.offset in part and hashes[original.partition][original.offset - part.start] == own:
                     self.skipped[COPY] += 1
                     continue
             if record.value is not None:
